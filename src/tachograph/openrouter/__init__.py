@@ -1,0 +1,1 @@
+"""All that is OpenRouter's: its paths, bodies, failures and listings. Pure."""

@@ -1,0 +1,1 @@
+"""The SQL side: the only room with sqlalchemy, alembic and database drivers."""
