@@ -1,0 +1,60 @@
+"""tachograph: an observability-first operation recorder for OpenRouter.
+
+The public names are loaded when first used; importing this package loads nothing heavy, makes no
+connection, starts no thread and changes nothing outside itself.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tachograph.errors import (
+        JournalError,
+        SchemaOutOfDateError,
+        SettingsError,
+        StoreError,
+        TachographError,
+    )
+    from tachograph.instrument import instrument, uninstrument
+    from tachograph.recorder import Recorder, Status
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "JournalError": "tachograph.errors",
+    "Recorder": "tachograph.recorder",
+    "SchemaOutOfDateError": "tachograph.errors",
+    "SettingsError": "tachograph.errors",
+    "Status": "tachograph.recorder",
+    "StoreError": "tachograph.errors",
+    "TachographError": "tachograph.errors",
+    "instrument": "tachograph.instrument",
+    "uninstrument": "tachograph.instrument",
+}
+
+__all__ = [
+    "JournalError",
+    "Recorder",
+    "SchemaOutOfDateError",
+    "SettingsError",
+    "Status",
+    "StoreError",
+    "TachographError",
+    "__version__",
+    "instrument",
+    "uninstrument",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(_HOME[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
