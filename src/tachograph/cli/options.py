@@ -1,0 +1,61 @@
+"""The options that every reading command takes: `--db`, `--since`, `--until`, `--format`."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from tachograph.analytics.periods import instant
+
+DEFAULT_DB = "sqlite:///tachograph.db"
+
+
+class Format(StrEnum):
+    """How an answer is written."""
+
+    TABLE = "table"
+    JSON = "json"
+    CSV = "csv"
+
+
+def parse_instant(text: str) -> datetime:
+    """The instant that `2026-11-01`, `2026-11-01T12:00Z`, `7d`, `24h` or `30m` stands for."""
+    try:
+        return instant(text, now=datetime.now(UTC))
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+Db = Annotated[
+    str,
+    typer.Option(
+        "--db",
+        envvar="TACHOGRAPH_DB",
+        metavar="URL",
+        help="The database: sqlite:///FILE or postgresql://...",
+    ),
+]
+Since = Annotated[
+    datetime | None,
+    typer.Option(
+        "--since",
+        parser=parse_instant,
+        metavar="WHEN",
+        help="From here on: 7d, 24h, 30m, 2026-11-01 or an ISO instant (UTC).",
+    ),
+]
+Until = Annotated[
+    datetime | None,
+    typer.Option(
+        "--until",
+        parser=parse_instant,
+        metavar="WHEN",
+        help="Before this instant, in the same forms.",
+    ),
+]
+OutputFormat = Annotated[
+    Format, typer.Option("--format", help="A table for people, or JSON or CSV for programs.")
+]

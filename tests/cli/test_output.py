@@ -1,0 +1,112 @@
+"""What people and programs read: exact money, instants with Z, unknown told from zero."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from datetime import UTC, datetime, timedelta, timezone
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tachograph.cli.options import Format
+from tachograph.cli.output import digits, show
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class Rows:
+    """The least that can be shown."""
+
+    def __init__(self, columns: list[str], rows: list[tuple[Any, ...]]) -> None:
+        self.columns = columns
+        self._rows = rows
+
+    def iter_rows(self) -> Iterator[tuple[Any, ...]]:
+        return iter(self._rows)
+
+
+NOON = datetime(2026, 11, 1, 12, tzinfo=UTC)
+CALLS = Rows(
+    ["model", "calls", "failure_rate", "spent_usd", "started_at", "latency_seconds", "stream"],
+    [
+        ("a/b", 12345, 0.25, Decimal("0.000000009375"), NOON, 0.5, True),
+        (None, 0, None, Decimal("12"), NOON.astimezone(timezone(timedelta(hours=5))), None, None),
+    ],
+)
+
+
+def test_json_has_money_as_digits_and_unknown_as_null(capsys: pytest.CaptureFixture[str]) -> None:
+    show(CALLS, Format.JSON, headings={"model": "model"})
+    assert json.loads(capsys.readouterr().out) == [
+        {
+            "model": "a/b",
+            "calls": 12345,
+            "failure_rate": 0.25,
+            "spent_usd": "0.000000009375",
+            "started_at": "2026-11-01T12:00:00Z",
+            "latency_seconds": 0.5,
+            "stream": True,
+        },
+        {
+            "model": None,
+            "calls": 0,
+            "failure_rate": None,
+            "spent_usd": "12",
+            "started_at": "2026-11-01T12:00:00Z",
+            "latency_seconds": None,
+            "stream": None,
+        },
+    ]
+
+
+def test_json_of_nothing_is_an_empty_array(capsys: pytest.CaptureFixture[str]) -> None:
+    show(Rows(["model"], []), Format.JSON)
+    assert json.loads(capsys.readouterr().out) == []
+
+
+def test_csv_has_the_same_values(capsys: pytest.CaptureFixture[str]) -> None:
+    show(CALLS, Format.CSV)
+    rows = list(csv.reader(io.StringIO(capsys.readouterr().out)))
+    assert rows[0] == CALLS.columns
+    assert rows[2][3:6] == ["12", "2026-11-01T12:00:00Z", ""]
+
+
+def test_a_table_aligns_money_and_tells_unknown_from_zero(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    show(
+        CALLS,
+        Format.TABLE,
+        headings={"model": "model", "calls": "calls", "failure_rate": "failed", "spent_usd": "$"},
+    )
+    lines = [line.split() for line in capsys.readouterr().out.splitlines() if line.strip()]
+    assert lines[0] == ["model", "calls", "failed", "$"]
+    assert lines[2] == ["a/b", "12,345", "25.0%", "0.000000009375"]
+    assert lines[3] == ["-", "0", "-", "12.000000000000"]
+
+
+def test_a_piped_table_is_not_cut(capsys: pytest.CaptureFixture[str]) -> None:
+    long = "m" * 300
+    show(Rows(["model"], [(long,)]), Format.TABLE)
+    assert long in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("amount", "places", "text"),
+    [
+        ("0", 0, "0"),
+        ("0E-12", 0, "0"),
+        ("100", 0, "100"),
+        ("1.230000000000", 0, "1.23"),
+        ("1", 2, "1.00"),
+        ("-0.5", 2, "-0.50"),
+        ("1E-12", 0, "0.000000000001"),
+        ("99999999999999999999999999.000000000001", 0, "99999999999999999999999999.000000000001"),
+    ],
+)
+def test_digits_are_all_there(amount: str, places: int, text: str) -> None:
+    assert digits(Decimal(amount), places) == text
