@@ -33,6 +33,7 @@ _REPRICED = (
 _ZERO = Decimal(0)
 _EXACT = Context(prec=200, rounding=ROUND_HALF_EVEN)
 """Wide enough that no product or sum of counts and rates is rounded, whatever the app has set."""
+_MOST_USD = Decimal(2**63 - 1).scaleb(-12)
 
 _MINUTE_US = 60_000_000
 _DAY_US = 24 * 60 * _MINUTE_US
@@ -114,7 +115,7 @@ def settle(
         if not usage.is_byok:
             spent, source = usage.billed_usd, "billed"
         elif usage.upstream_usd is not None:
-            spent, source = _EXACT.add(usage.billed_usd, usage.upstream_usd), "billed"
+            spent, source = round_usd(_EXACT.add(usage.billed_usd, usage.upstream_usd)), "billed"
     return Cost(
         model=model,
         spent_usd=spent,
@@ -124,9 +125,10 @@ def settle(
     )
 
 
-def round_usd(usd: Decimal) -> Decimal:
-    """USD as they are stored: half to even at 10^-12."""
-    return _EXACT.quantize(usd, PICO)
+def round_usd(usd: Decimal) -> Decimal | None:
+    """USD as they are stored: half to even at 10^-12; None for more than a column can hold."""
+    rounded = _EXACT.quantize(usd, PICO)
+    return rounded if rounded <= _MOST_USD else None
 
 
 _Part = tuple[int | None, Decimal | None]

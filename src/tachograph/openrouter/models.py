@@ -40,6 +40,16 @@ def without_routing_variant(model: str) -> str:
     return without_routing_variant(name) if variant in ROUTING_VARIANTS else model
 
 
+def names_others(path: str, parameters: str | None) -> bool:
+    """Whether a request names a preset or fallback models; arguments as in `Call`."""
+    if path.startswith("/presets/"):
+        return True
+    if parameters is None or ('"models"' not in parameters and '"preset"' not in parameters):
+        return False
+    named = msgspec.json.decode(parameters)
+    return bool(named.get("models") or named.get("preset"))
+
+
 class ModelNames:
     """The names of a listing's models, for looking up what a call's names mean."""
 
@@ -54,25 +64,19 @@ class ModelNames:
                 self._by_slug[slug] = price.model
 
     def resolve(
-        self,
-        request_model: str | None,
-        response_model: str | None,
-        *,
-        path: str = "",
-        parameters: str | None = None,
+        self, request_model: str | None, response_model: str | None, *, others_named: bool = False
     ) -> str | None:
         """The listing's id of the model that answered, or that was to answer; None if unknown.
 
-        `path` and `parameters` (a JSON object) as in `Call`: they tell of presets and fallbacks.
+        `others_named`: the request leaves the choice to a preset or to fallbacks.
         """
         asked = without_routing_variant(request_model) if request_model else None
         listed = self._listed(asked) if asked else None
         certain = asked is not None and not (
-            asked in ROUTERS
+            others_named
+            or asked in ROUTERS
             or (asked.startswith("~") and listed is None)
             or "@preset/" in asked
-            or path.startswith("/presets/")
-            or _names_others(parameters)
         )
         if not response_model:
             return (listed or asked) if certain else None
@@ -106,11 +110,3 @@ class ModelNames:
         return (
             ":" not in answered and slug is not None and slug == self._models[listed].canonical_slug
         )
-
-
-def _names_others(parameters: str | None) -> bool:
-    """Whether the request names fallback models or a preset."""
-    if parameters is None or ('"models"' not in parameters and '"preset"' not in parameters):
-        return False
-    named = msgspec.json.decode(parameters)
-    return bool(named.get("models") or named.get("preset"))

@@ -1,0 +1,118 @@
+"""Costs for calls that were stored before their price was known."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+import sqlalchemy as sa
+
+from tachograph.core.records import Usage
+from tachograph.store.prices import PriceBook
+from tachograph.store.schema import Instant, calls
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sqlalchemy.engine import Engine
+
+    from tachograph.store.prices import PricedCall
+
+_BATCH = 1000
+
+
+def backfill(engine: Engine, progress: Callable[[int], object] | None = None) -> int:
+    """Fills `computed_usd` of calls that lack one, by the prices that are known now.
+
+    `spent_usd` and `cost_source` are filled where they were unknown, and `model` is looked up
+    again; nothing else changes. Returns how many calls were filled; `progress` is told after each
+    batch how many more were looked at.
+    """
+    book = PriceBook(engine)
+    filled, last = 0, b""
+    while True:
+        query = _LACKING.where(calls.c.id > last) if last else _LACKING
+        with engine.connect() as connection:
+            rows = connection.execute(query).all()
+        if not rows:
+            return filled
+        last = rows[-1].id
+        changes = [change for row in rows if (change := _change(book, row)) is not None]
+        if changes:
+            with engine.begin() as connection:
+                connection.execute(_FILL, changes)
+        filled += len(changes)
+        if progress is not None:
+            progress(len(rows))
+
+
+def _change(book: PriceBook, row: Any) -> dict[str, Any] | None:
+    usage = Usage(**{name: getattr(row, name) for name in Usage.__struct_fields__})
+    cost = book.cost(cast("PricedCall", row), usage)
+    if cost.computed_usd is None:
+        return None
+    known = row.cost_source != "unknown"
+    return {
+        "call_id": row.id,
+        "seen_source": row.cost_source,
+        "new_model": cost.model,
+        "new_computed": cost.computed_usd,
+        "new_price_id": cost.price_id,
+        "new_spent": row.spent_usd if known else cost.spent_usd,
+        "new_source": row.cost_source if known else cost.cost_source,
+    }
+
+
+def _column(name: str) -> sa.ColumnElement[Any]:
+    """A column of `calls` under the name and in the unit of the records."""
+    if name.endswith("_usd"):
+        return calls.c[name.replace("_usd", "_picousd")].label(name)
+    column = calls.c[name]
+    if isinstance(column.type, Instant):
+        return sa.type_coerce(column, sa.BigInteger).label(name)
+    return column
+
+
+_LACKING = (
+    sa.select(
+        *map(
+            _column,
+            (
+                "id",
+                "path",
+                "request_model",
+                "parameters",
+                "started_us",
+                "response_model",
+                "provider",
+                "service_tier",
+                "cache_status",
+                "cost_source",
+                "spent_usd",
+                *Usage.__struct_fields__,
+            ),
+        )
+    )
+    .where(
+        calls.c.computed_picousd.is_(None),
+        calls.c.input_tokens.is_not(None) | calls.c.output_tokens.is_not(None),
+    )
+    .order_by(calls.c.id)
+    .limit(_BATCH)
+)
+
+# The conditions keep out of the way of a reconciliation that runs at the same time.
+_FILL = (
+    sa.update(calls)
+    .where(
+        calls.c.id == sa.bindparam("call_id"),
+        calls.c.computed_picousd.is_(None),
+        calls.c.cost_source == sa.bindparam("seen_source"),
+    )
+    .values(
+        model=sa.bindparam("new_model"),
+        computed_picousd=sa.bindparam("new_computed"),
+        price_id=sa.bindparam("new_price_id"),
+        spent_picousd=sa.bindparam("new_spent"),
+        cost_source=sa.bindparam("new_source"),
+    )
+)
