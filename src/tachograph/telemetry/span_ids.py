@@ -1,0 +1,149 @@
+"""The ids of a span, fixed when its call begins, and how a tracer is made to use them.
+
+The span itself is made later, on the writer's thread, perhaps by another process after a crash:
+ids, parent, flags and tracestate are all that it takes to make the same span.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import threading
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+import msgspec
+from opentelemetry.trace import (
+    NonRecordingSpan,
+    SpanContext,
+    TraceFlags,
+    TraceState,
+    get_current_span,
+)
+
+if TYPE_CHECKING:
+    from opentelemetry.trace import Tracer
+
+# Bits 8 and 9 as in OTLP's `Span.flags`: samplers treat a parent of another process differently.
+_HAS_IS_REMOTE: Final = 0x100
+_IS_REMOTE: Final = 0x200
+
+# Not `random` itself: an app may seed it, and then every run of it would make the same ids; and
+# drawing from it would change what the app draws.
+_random = random.Random()  # noqa: S311
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_random.seed)
+
+_installing = threading.Lock()
+
+
+class SpanIds(msgspec.Struct, frozen=True, gc=False):
+    """What of a span is fixed at the beginning of its call; goes into `Call` as it is."""
+
+    trace_id: bytes
+    span_id: bytes
+    parent_span_id: bytes | None = None
+    trace_flags: int | None = None
+    """The parent's, in the form of OTLP's `Span.flags`: W3C flags, above them whether the parent
+    belongs to another process. None where the call begins a trace of its own."""
+    tracestate: str | None = None
+
+
+class IdGenerator(Protocol):
+    """What an SDK's tracer takes its ids from."""
+
+    def generate_span_id(self) -> int: ...
+    def generate_trace_id(self) -> int: ...
+    def is_trace_id_random(self) -> bool: ...
+
+
+class FixedIds:
+    """Gives out the ids that were fixed for a span, on the thread that fixed them; all else comes
+    from the generator that the tracer had before."""
+
+    def __init__(self, before: IdGenerator) -> None:
+        self._before = before
+        self._fixed = threading.local()
+
+    def fix(self, trace_id: bytes, span_id: bytes) -> None:
+        """The next span that this thread starts has these ids."""
+        self._fixed.ids = (trace_id, span_id)
+
+    def release(self) -> None:
+        self._fixed.ids = None
+
+    def generate_span_id(self) -> int:
+        ids = getattr(self._fixed, "ids", None)
+        return self._before.generate_span_id() if ids is None else int.from_bytes(ids[1])
+
+    def generate_trace_id(self) -> int:
+        ids = getattr(self._fixed, "ids", None)
+        return self._before.generate_trace_id() if ids is None else int.from_bytes(ids[0])
+
+    def is_trace_id_random(self) -> bool:
+        return self._before.is_trace_id_random()
+
+    def new_trace_id(self) -> bytes:
+        """A trace id as the app's own spans would have it: some backends prescribe a form."""
+        from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
+
+        if type(self._before) is RandomIdGenerator:
+            return _random_bytes(16)
+        return self._before.generate_trace_id().to_bytes(16)
+
+
+def fixed_ids(tracer: Tracer) -> FixedIds | None:
+    """The means to fix the ids of a tracer's spans; None where it offers none.
+
+    The SDK keeps a generator on every tracer, so those of others are not touched. A tracer that
+    wraps the SDK's (the API's own proxy, logfire's) is looked through.
+    """
+    inner: Any = tracer
+    while not hasattr(inner, "id_generator"):
+        inner = getattr(inner, "tracer", None) or getattr(inner, "_tracer", None)
+        if inner is None:
+            return None
+    if not isinstance(inner.id_generator, FixedIds):
+        with _installing:
+            if not isinstance(inner.id_generator, FixedIds):
+                inner.id_generator = FixedIds(inner.id_generator)
+    generator: FixedIds = inner.id_generator
+    return generator
+
+
+def new_ids(generator: FixedIds) -> SpanIds:
+    """The ids of a span that begins now, under the span that is current."""
+    parent = get_current_span().get_span_context()
+    span_id = _random_bytes(8)
+    if not parent.is_valid:
+        return SpanIds(generator.new_trace_id(), span_id)
+    flags = parent.trace_flags | _HAS_IS_REMOTE
+    return SpanIds(
+        parent.trace_id.to_bytes(16),
+        span_id,
+        parent.span_id.to_bytes(8),
+        flags | _IS_REMOTE if parent.is_remote else flags,
+        parent.trace_state.to_header() or None,
+    )
+
+
+def parent_span(
+    trace_id: bytes, parent_span_id: bytes, trace_flags: int | None, tracestate: str | None
+) -> NonRecordingSpan:
+    """The parent again, from what was kept of it."""
+    flags = trace_flags or 0
+    return NonRecordingSpan(
+        SpanContext(
+            int.from_bytes(trace_id),
+            int.from_bytes(parent_span_id),
+            is_remote=bool(flags & _IS_REMOTE),
+            trace_flags=TraceFlags(flags & 0xFF),
+            trace_state=TraceState.from_header([tracestate]) if tracestate else None,
+        )
+    )
+
+
+def _random_bytes(length: int) -> bytes:
+    while True:
+        value = _random.getrandbits(8 * length)
+        if value:  # all zero means "no id"
+            return value.to_bytes(length)
