@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 import sqlalchemy as sa
 
 from tachograph.core.records import Usage
+from tachograph.store.database import write_transaction
 from tachograph.store.prices import PriceBook
 from tachograph.store.schema import Instant, calls
 
@@ -38,7 +39,7 @@ def backfill(engine: Engine, progress: Callable[[int], object] | None = None) ->
         last = rows[-1].id
         changes = [change for row in rows if (change := _change(book, row)) is not None]
         if changes:
-            with engine.begin() as connection:
+            with write_transaction(engine) as connection:
                 connection.execute(_FILL, changes)
         filled += len(changes)
         if progress is not None:

@@ -17,6 +17,7 @@ import sqlalchemy as sa
 from msgspec.structs import replace
 
 from tachograph.core.records import Price
+from tachograph.store.database import write_transaction
 from tachograph.store.prices import read_prices, same_rates, valid_at
 from tachograph.store.schema import EPOCH, prices
 
@@ -58,8 +59,9 @@ def record_prices(
     `whole_listing` and `whole_endpoints` (models) say for what the reading is complete: what is
     missing there is closed, unless `misread` holds its model or endpoint tag.
     """
-    with engine.begin() as connection:
-        _lock(connection)
+    with write_transaction(engine) as connection:
+        if connection.dialect.name == "postgresql":  # two readings at once: one after the other
+            connection.execute(sa.text("LOCK TABLE prices IN SHARE ROW EXCLUSIVE MODE"))
         history = _History(read_prices(connection), fetched_us, valid_from_us, source)
         for price in read:
             history.enter(price)
@@ -180,14 +182,6 @@ def _same(one: Price, other: Price) -> bool:
         and one.canonical_slug == other.canonical_slug
         and one.alias_target == other.alias_target
     )
-
-
-def _lock(connection: Connection) -> None:
-    """Two readings at once must not enter the same price twice."""
-    if connection.dialect.name == "postgresql":
-        connection.execute(sa.text("LOCK TABLE prices IN SHARE ROW EXCLUSIVE MODE"))
-    else:  # SQLite: the first statement that could write takes the lock
-        connection.execute(sa.update(prices).where(sa.false()).values(source=None))
 
 
 def _row(price: Price) -> dict[str, Any]:

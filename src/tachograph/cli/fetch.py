@@ -1,0 +1,57 @@
+"""OpenRouter's answers for commands, by a plain client: our own traffic is never recorded."""
+
+from __future__ import annotations
+
+from urllib.parse import urljoin
+
+import httpx
+
+import tachograph
+from tachograph.errors import TachographError
+
+DEFAULT_BASE_URL = "https://openrouter.ai/api/v1"
+TIMEOUT_SECONDS = 30.0
+
+
+class Fetcher:
+    """Reads answers below a base URL; a context manager. Failures are TachographError."""
+
+    def __init__(self, base_url: str, *, api_key: str | None = None) -> None:
+        self.base_url = base_url.rstrip("/")
+        if not self.base_url.startswith(("https://", "http://")):
+            raise TachographError(f"{base_url!r} is no base URL: it begins with https://")
+        headers = {"User-Agent": f"tachograph/{tachograph.__version__}"}
+        if api_key is not None:
+            headers["Authorization"] = f"Bearer {api_key}"
+        self._client = httpx.Client(headers=headers, timeout=TIMEOUT_SECONDS)
+
+    def __enter__(self) -> Fetcher:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._client.close()
+
+    def url(self, path: str, seen_from: str | None = None) -> str:
+        """The URL of a path below the base, or of a link in the answer of another URL.
+
+        TachographError when a link leads to another host, since the key would go with it.
+        """
+        url = self.base_url + path if seen_from is None else urljoin(seen_from, path)
+        if httpx.URL(url).host != httpx.URL(self.base_url).host:
+            raise TachographError(f"{seen_from} links to another host, which is not asked: {url}")
+        return url
+
+    def get(self, url: str, **query: str) -> httpx.Response:
+        """The answer, whatever its status."""
+        try:
+            return self._client.get(url, params=query or None)
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            reason = str(error) or type(error).__name__
+            raise TachographError(f"{url} gave no answer: {reason}") from error
+
+    def read(self, url: str) -> bytes:
+        """The body of a good answer."""
+        answer = self.get(url)
+        if answer.status_code != httpx.codes.OK:
+            raise TachographError(f"{url} answered {answer.status_code} {answer.reason_phrase}")
+        return answer.content
