@@ -61,6 +61,8 @@ class Skim:
         elif mark in _OPENING:
             if self._depth < DEPTH:
                 self._keep(piece[stop : stop + 1])
+            elif self._depth == DEPTH:
+                self._keep(b"0")
             self._depth += 1
         else:
             self._depth -= 1
@@ -83,7 +85,7 @@ class Skim:
             self._in_string = False
             long = len(self._token) > STRING_BYTES
             if self._depth <= DEPTH:
-                self._keep(b'"..."' if long else b'"%b"' % self._token)
+                self._keep(b'"..."' if long else b'"%b"' % bytes(self._token))
             self._token.clear()
         else:
             self._escaped = True

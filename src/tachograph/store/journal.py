@@ -119,9 +119,11 @@ class Journal:
         self._segments: list[Segment] = []
         self._number = 0
         self._counts = [0] * len(COUNTERS)
+        self.taken_in = 0
+        """Calls that were given to the writer's queue."""
         if folder is not None:
             try:
-                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+                folder.mkdir(mode=0o700, exist_ok=True)
                 self._segments.append(self._new_segment())
             except OSError as exc:
                 raise JournalError(
@@ -150,7 +152,7 @@ class Journal:
         if not self._segments:
             with self._lock:
                 self._count(0)
-                self._pending.append(Pending(call, None))
+                self._wait(Pending(call, None))
             return
         try:
             record = _record(END, call)
@@ -169,10 +171,10 @@ class Journal:
             try:
                 segment.write(record)
             except OSError:
-                self._pending.append(Pending(call, None))
+                self._wait(Pending(call, None))
                 raise
             segment.waiting += 1
-            self._pending.append(Pending(call, segment))
+            self._wait(Pending(call, segment))
         if self._sync:
             os.fdatasync(segment.fd)
 
@@ -226,6 +228,10 @@ class Journal:
     def counts(self) -> dict[str, int]:
         """COUNTERS by name."""
         return dict(zip(COUNTERS, self._counts, strict=True))
+
+    def _wait(self, pending: Pending) -> None:
+        self._pending.append(pending)
+        self.taken_in += 1
 
     def _count(self, which: int) -> None:
         self._counts[which] += 1

@@ -1,0 +1,183 @@
+"""The sync and the async shell around a transport, for any httpx family.
+
+A shell watches and changes nothing: it replaces `response.stream` by a stream that passes on the
+same pieces, the same errors and the same close. `make_transports` makes both classes for `httpx`
+or `httpx2`, whose clients insist on stream classes of their own.
+"""
+
+from __future__ import annotations
+
+from time import perf_counter_ns
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+    from types import ModuleType, TracebackType
+
+    from tachograph.live import Live
+    from tachograph.recorder import Recorder
+
+
+def make_transports(hx: ModuleType) -> tuple[type[Any], type[Any]]:
+    """RecordingTransport and AsyncRecordingTransport over the classes of this family."""
+
+    class WatchedStream(hx.SyncByteStream):  # type: ignore[name-defined, misc]
+        def __init__(self, stream: Any, live: Live) -> None:
+            self._stream = stream
+            self._live = live
+
+        def __iter__(self) -> Iterator[bytes]:
+            live = self._live
+            feed = live.feed
+            try:
+                for piece in self._stream:
+                    arrived = feed(piece)
+                    yield piece
+                    live.consumer_ns += perf_counter_ns() - arrived
+            except GeneratorExit:
+                raise
+            except BaseException as exc:
+                live.failed(exc)
+                raise
+            live.exhausted()
+
+        def close(self) -> None:
+            try:
+                self._stream.close()
+            finally:
+                self._live.closed()
+
+        def __del__(self) -> None:
+            self._live.dropped()
+
+    class AsyncWatchedStream(hx.AsyncByteStream):  # type: ignore[name-defined, misc]
+        # An iterator of its own and no generator: a generator that is left early is closed by the
+        # event loop at some later time, and would say so on stderr.
+        def __init__(self, stream: Any, live: Live) -> None:
+            self._stream = stream
+            self._live = live
+            self._pieces: AsyncIterator[bytes] | None = None
+            self._handed_ns = 0
+
+        def __aiter__(self) -> AsyncWatchedStream:
+            self._pieces = self._stream.__aiter__()
+            return self
+
+        async def __anext__(self) -> bytes:
+            live = self._live
+            if self._handed_ns:
+                live.consumer_ns += perf_counter_ns() - self._handed_ns
+            assert self._pieces is not None
+            try:
+                piece = await self._pieces.__anext__()
+            except StopAsyncIteration:
+                self._handed_ns = 0
+                live.exhausted()
+                raise
+            except BaseException as exc:
+                live.failed(exc)
+                raise
+            self._handed_ns = live.feed(piece)
+            return piece
+
+        async def aclose(self) -> None:
+            try:
+                await self._stream.aclose()
+            finally:
+                self._live.closed()
+
+        def __del__(self) -> None:
+            self._live.dropped()
+
+    class RecordingTransport(hx.BaseTransport):  # type: ignore[name-defined, misc]
+        """Records the OpenRouter calls that pass through the transport that it wraps.
+
+        Without a transport it makes the family's own. Closing it closes that transport.
+        """
+
+        def __init__(self, recorder: Recorder, transport: Any = None) -> None:
+            self.recorder = recorder
+            self.wrapped = hx.HTTPTransport() if transport is None else transport
+
+        def handle_request(self, request: Any) -> Any:
+            live = self.recorder.begin(request)
+            if live is None:
+                return self.wrapped.handle_request(request)
+            try:
+                response = self.wrapped.handle_request(request)
+            except BaseException as exc:
+                live.failed(exc)
+                raise
+            _watch(response, live, WatchedStream)
+            return response
+
+        def __enter__(self) -> RecordingTransport:
+            self.wrapped.__enter__()
+            return self
+
+        def __exit__(
+            self,
+            exc_type: type[BaseException] | None = None,
+            exc_value: BaseException | None = None,
+            traceback: TracebackType | None = None,
+        ) -> None:
+            self.wrapped.__exit__(exc_type, exc_value, traceback)
+
+        def close(self) -> None:
+            self.wrapped.close()
+
+    class AsyncRecordingTransport(hx.AsyncBaseTransport):  # type: ignore[name-defined, misc]
+        """Records the OpenRouter calls that pass through the async transport that it wraps.
+
+        Without a transport it makes the family's own. Closing it closes that transport.
+        """
+
+        def __init__(self, recorder: Recorder, transport: Any = None) -> None:
+            self.recorder = recorder
+            self.wrapped = hx.AsyncHTTPTransport() if transport is None else transport
+
+        async def handle_async_request(self, request: Any) -> Any:
+            live = self.recorder.begin(request)
+            if live is None:
+                return await self.wrapped.handle_async_request(request)
+            try:
+                response = await self.wrapped.handle_async_request(request)
+            except BaseException as exc:
+                live.failed(exc)
+                raise
+            _watch(response, live, AsyncWatchedStream)
+            return response
+
+        async def __aenter__(self) -> AsyncRecordingTransport:
+            await self.wrapped.__aenter__()
+            return self
+
+        async def __aexit__(
+            self,
+            exc_type: type[BaseException] | None = None,
+            exc_value: BaseException | None = None,
+            traceback: TracebackType | None = None,
+        ) -> None:
+            await self.wrapped.__aexit__(exc_type, exc_value, traceback)
+
+        async def aclose(self) -> None:
+            await self.wrapped.aclose()
+
+    for made in (RecordingTransport, AsyncRecordingTransport):
+        made.__module__ = f"tachograph.{hx.__name__}"
+        made.__qualname__ = made.__name__
+    return RecordingTransport, AsyncRecordingTransport
+
+
+def _watch(response: Any, live: Live, watched: type[Any]) -> None:
+    try:
+        if response.is_closed:  # a cache or a mock handed it over already read
+            live.head(response.status_code, response.headers.raw, decoded=True)
+            live.feed(response.content)
+            live.exhausted()
+        else:
+            live.head(response.status_code, response.headers.raw)
+            response.stream = watched(response.stream, live)
+    except Exception as exc:  # a transport that hands over something else than a response
+        live.dropped()
+        live.troubled(exc)

@@ -1,0 +1,125 @@
+"""Bytes that pass by -> what an answer says. A fed state machine that never raises.
+
+What it keeps is bounded: a stream's events are read as they come, and a body longer than
+BODY_BYTES is skimmed. Who can read the answer's members is handed in as `reader`.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from tachograph.core.decoding import Decoder, UndecodableError
+from tachograph.core.skim import Skim
+from tachograph.core.sse import EventStream
+
+BODY_BYTES = 256 * 1024
+
+_BINARY = ("audio/", "image/", "video/", "application/octet-stream")
+
+
+class Reader(Protocol):
+    """Reads the members of an answer."""
+
+    has_token: bool
+
+    def event(self, data: bytes) -> None: ...
+
+    def body(self, data: bytes) -> None: ...
+
+
+class Capture:
+    """Fed with the head and the pieces of one response body."""
+
+    __slots__ = (
+        "_decoder",
+        "_events",
+        "_kept",
+        "_kept_bytes",
+        "_skim",
+        "_whole",
+        "binary",
+        "first_token_ns",
+        "reader",
+        "response_bytes",
+        "undecodable",
+    )
+
+    def __init__(self, reader: Reader) -> None:
+        self.reader = reader
+        self.response_bytes = 0
+        """As they came over the wire."""
+        self.first_token_ns: int | None = None
+        self.undecodable: str | None = None
+        """Why the bytes could not be read, where they could not."""
+        self.binary = False
+        """Audio, images: there is nothing to read, and nothing is kept."""
+        self._decoder: Decoder | None = None
+        self._events: EventStream | None = None
+        self._kept: list[bytes] = []
+        self._kept_bytes = 0
+        self._skim: Skim | None = None
+        self._whole = False
+
+    def head(self, content_type: str, content_encoding: str) -> None:
+        """What the response's head says of the body."""
+        kind = content_type.lower()
+        if kind.startswith("text/event-stream"):
+            self._events = EventStream()
+        self.binary = kind.startswith(_BINARY)
+        if content_encoding and content_encoding != "identity" and not self.binary:
+            try:
+                self._decoder = Decoder(content_encoding)
+            except UndecodableError as exc:
+                self.undecodable = str(exc)
+
+    @property
+    def streamed(self) -> bool:
+        """The answer is an event stream."""
+        return self._events is not None
+
+    def feed(self, piece: bytes, now_ns: int) -> None:
+        """Takes the next piece as it came over the wire."""
+        self.response_bytes += len(piece)
+        if self._decoder is None:
+            self._plain(piece, now_ns)
+        elif self.undecodable is None:
+            try:
+                for part in self._decoder.feed(piece):
+                    self._plain(part, now_ns)
+            except UndecodableError as exc:
+                self.undecodable = str(exc)
+
+    def finish(self) -> None:
+        """No more will come: reads what was kept until the end."""
+        if self._whole or self.undecodable is not None:
+            return
+        self._whole = True
+        if self._events is not None:
+            for event in self._events.finish():
+                self.reader.event(event)
+        elif self._skim is not None:
+            skimmed = self._skim.result()
+            if skimmed is not None:
+                self.reader.body(skimmed)
+        elif self._kept:
+            body = self._kept[0] if len(self._kept) == 1 else b"".join(self._kept)
+            self.reader.body(body)
+        self._kept.clear()
+
+    def _plain(self, piece: bytes, now_ns: int) -> None:
+        if self._events is not None:
+            reader = self.reader
+            for event in self._events.feed(piece):
+                reader.event(event)
+            if self.first_token_ns is None and reader.has_token:
+                self.first_token_ns = now_ns
+        elif self._skim is not None:
+            self._skim.feed(piece)
+        elif not self.binary and self.undecodable is None:
+            self._kept.append(piece)
+            self._kept_bytes += len(piece)
+            if self._kept_bytes > BODY_BYTES:
+                self._skim = Skim()
+                for earlier in self._kept:
+                    self._skim.feed(earlier)
+                self._kept.clear()

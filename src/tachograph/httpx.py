@@ -1,0 +1,15 @@
+"""Recording transports for httpx: `httpx.Client(transport=RecordingTransport(recorder))`.
+
+A transport that is given to a client turns off its environment proxies; `tachograph.instrument`
+keeps them.
+"""
+
+from __future__ import annotations
+
+import httpx
+
+from tachograph._shells import make_transports
+
+RecordingTransport, AsyncRecordingTransport = make_transports(httpx)
+
+__all__ = ["AsyncRecordingTransport", "RecordingTransport"]

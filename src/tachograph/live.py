@@ -1,0 +1,332 @@
+"""One call while it runs: clocks and bytes in, one Call out, exactly once.
+
+Nothing here raises into the caller's call: what goes wrong is handed to the recorder, which logs
+and counts it.
+"""
+
+from __future__ import annotations
+
+from email.utils import parsedate_to_datetime
+from time import perf_counter_ns, time_ns
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from tachograph.core.capture import Capture
+from tachograph.core.records import Call, Outcome
+from tachograph.openrouter.failures import (
+    Failure,
+    clean,
+    edge_failure,
+    failure_of,
+    transport_failure,
+)
+from tachograph.openrouter.readers import Answer, reader_for
+from tachograph.operation import Place, note_failure
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from tachograph.openrouter.endpoints import Dialect
+    from tachograph.openrouter.requests import RequestFacts
+
+_SECOND = 1_000_000_000
+_STREAM_CUT = ("remote_protocol_error", "read_error")
+
+
+class SpanIds(Protocol):
+    """The ids of a call's span, fixed when it begins."""
+
+    @property
+    def trace_id(self) -> bytes | None: ...
+    @property
+    def span_id(self) -> bytes | None: ...
+    @property
+    def parent_span_id(self) -> bytes | None: ...
+    @property
+    def trace_flags(self) -> int | None: ...
+    @property
+    def tracestate(self) -> str | None: ...
+
+
+class Start(NamedTuple):
+    """What is known of a call when it begins."""
+
+    id: bytes
+    started_us: int
+    started_ns: int
+    place: Place
+    host: str
+    path: str
+    operation_name: str | None
+    dialect: Dialect
+    facts: RequestFacts | None
+    request: Any
+    body: bytes | None
+    request_bytes: int | None
+    name: str | None
+    session_id: str | None
+    user_id: str | None
+    tags: str | None
+    service_name: str | None
+    environment: str | None
+    sdk: str | None
+    span: SpanIds | None
+
+
+class Sink(Protocol):
+    """Takes calls that ended, and troubles of the recording itself."""
+
+    def ended(self, live: Live, call: Call) -> None: ...
+
+    def dropped(self, live: Live) -> None: ...
+
+    def claim(self, live: Live) -> bool: ...
+
+    def troubled(self, exc: Exception) -> None: ...
+
+
+class Live:
+    """A call that has begun. The shell tells it what happens; the first end counts."""
+
+    __slots__ = (
+        "_answer",
+        "_cache_status",
+        "_capture",
+        "_ended_ns",
+        "_exhausted",
+        "_failed_noted",
+        "_header_generation_id",
+        "_header_provider",
+        "_headers_ns",
+        "_last_ns",
+        "_retry_after",
+        "_sink",
+        "_start",
+        "_status",
+        "consumer_ns",
+    )
+
+    def __init__(self, sink: Sink, start: Start) -> None:
+        self._sink = sink
+        self._start = start
+        self._answer: Answer = reader_for(start.dialect)
+        self._capture = Capture(self._answer)
+        self._status: int | None = None
+        self._headers_ns: int | None = None
+        self._last_ns = start.started_ns
+        self._exhausted = False
+        self._failed_noted = False
+        self._header_generation_id: str | None = None
+        self._header_provider: str | None = None
+        self._cache_status: str | None = None
+        self._retry_after: str | None = None
+        self.consumer_ns = 0
+        """What the reader held pieces for; the shell adds to it."""
+
+    # --- what the shell tells, in this order ---
+
+    def head(
+        self, status: int, headers: Iterable[tuple[bytes, bytes]], *, decoded: bool = False
+    ) -> None:
+        """The response's head has come; `decoded` when its body will come with codings undone."""
+        try:
+            self._headers_ns = self._last_ns = perf_counter_ns()
+            self._status = status
+            named = {name.lower(): value for name, value in headers}
+            get = named.get
+            self._capture.head(
+                get(b"content-type", b"").decode("latin-1"),
+                "" if decoded else get(b"content-encoding", b"").decode("latin-1"),
+            )
+            self._header_generation_id = _text(get(b"x-generation-id"))
+            self._header_provider = _text(get(b"x-provider-name"))
+            self._cache_status = _text(get(b"x-openrouter-cache-status"))
+            self._retry_after = _text(get(b"retry-after"))
+            if status >= 400:
+                self._note_failure()
+        except Exception as exc:
+            self._sink.troubled(exc)
+
+    def feed(self, piece: bytes) -> int:
+        """A piece of the body, as it came over the wire; gives the time of its arrival."""
+        now = perf_counter_ns()
+        self._last_ns = now
+        try:
+            self._capture.feed(piece, now)
+        except Exception as exc:
+            self._sink.troubled(exc)
+        return now
+
+    def exhausted(self) -> None:
+        """The body was read to its end."""
+        self._exhausted = True
+        self._end(self._last_ns, None, None)
+
+    def failed(self, exc: BaseException) -> None:
+        """The transport raised; or the task was cancelled while it worked."""
+        self._end(perf_counter_ns(), exc, "cancelled")
+
+    def closed(self) -> None:
+        """The response was closed, perhaps before its end."""
+        self._end(perf_counter_ns(), None, None)
+
+    def dropped(self) -> None:
+        """The response was garbage-collected. Safe in a destructor: it is ended elsewhere."""
+        self._sink.dropped(self)
+
+    def troubled(self, exc: Exception) -> None:
+        """The recording of this call failed; the call goes on."""
+        self._sink.troubled(exc)
+
+    # --- what the recorder tells ---
+
+    def end_dropped(self) -> None:
+        """Ends a call whose response was garbage-collected."""
+        self._end(self._last_ns, None, "dropped")
+
+    def interrupt(self) -> None:
+        """The process ends while the call runs."""
+        self._end(None, None, "interrupted")
+
+    def begun(self) -> Call:
+        """The record of a call of which nothing more will be known if the process dies."""
+        return self._call("abandoned", Failure("interrupted"), None)
+
+    # --- the end ---
+
+    def _end(self, at_ns: int | None, exc: BaseException | None, how: str | None) -> None:
+        if not self._sink.claim(self):
+            return
+        try:
+            self._capture.finish()
+            outcome, failure = self._judge(exc, how)
+            if outcome == "failed":
+                self._note_failure()
+            if at_ns is not None and exc is None and outcome != "abandoned":
+                at_ns = self._last_ns
+            self._sink.ended(self, self._call(outcome, failure, at_ns))
+        except Exception as trouble:
+            self._sink.troubled(trouble)
+
+    def _judge(self, exc: BaseException | None, how: str | None) -> tuple[Outcome, Failure | None]:
+        """The outcome: the first rule that matches (CONTRACT section 2, "outcome")."""
+        status, answer, capture = self._status, self._answer, self._capture
+        if status is not None and (status >= 400 or answer.failed):
+            return "failed", self._stated_failure(status)
+        if isinstance(exc, Exception):
+            failure = transport_failure(exc)
+            if capture.streamed and failure.error_type in _STREAM_CUT:
+                failure = failure._replace(error_type="stream_cut")
+            return "failed", failure
+        if answer.terminal or answer.finish_reason is not None:
+            return "completed", None
+        if self._exhausted and status is not None:
+            if 300 <= status < 400 or status == 204 or (capture.binary and capture.response_bytes):
+                return "completed", None
+            if capture.streamed and capture.undecodable is None:
+                return "failed", Failure("stream_cut")
+            return "failed", Failure("malformed_answer", None, capture.undecodable)
+        return "abandoned", Failure(how) if how else None
+
+    def _stated_failure(self, status: int) -> Failure:
+        answer, capture = self._answer, self._capture
+        if answer.error is None and status < 400:  # finish_reason `error` and nothing more
+            return Failure("provider_error", answer.native_finish_reason)
+        foreign = capture.response_bytes and not answer.terminal and capture.undecodable is None
+        if answer.error is None and self._exhausted and foreign:
+            return edge_failure(status)
+        return failure_of(status, answer.error)
+
+    def _note_failure(self) -> None:
+        if not self._failed_noted:
+            self._failed_noted = True
+            start = self._start
+            note_failure(start.request, start.body, start.place)
+
+    def _call(self, outcome: Outcome, failure: Failure | None, at_ns: int | None) -> Call:
+        s, answer, capture, facts, span = (
+            self._start,
+            self._answer,
+            self._capture,
+            self._start.facts,
+            self._start.span,
+        )
+        return Call(
+            s.id,
+            s.place.operation_id,
+            s.place.attempt,
+            s.place.resend_count,
+            s.operation_name,
+            s.name,
+            s.session_id,
+            s.user_id,
+            s.tags,
+            s.service_name,
+            s.environment,
+            s.sdk,
+            None,
+            s.host,
+            s.path,
+            facts.model if facts else None,
+            bool(facts.stream) if facts else None,
+            facts.max_tokens if facts else None,
+            facts.temperature if facts else None,
+            facts.top_p if facts else None,
+            facts.reasoning_effort if facts else None,
+            facts.response_format if facts else None,
+            facts.tools if facts else None,
+            facts.parameters_json() if facts else None,
+            s.request_bytes,
+            s.started_us,
+            None if at_ns is None else (at_ns - s.started_ns) / _SECOND,
+            self._since_start(self._headers_ns),
+            self._since_start(capture.first_token_ns),
+            self.consumer_ns / _SECOND if self.consumer_ns else None,
+            outcome,
+            self._status,
+            failure.error_type if failure else None,
+            failure.error_code if failure else None,
+            failure.error_message if failure else None,
+            _retry_after_seconds(self._retry_after),
+            answer.chunks if capture.streamed else None,
+            capture.response_bytes if self._headers_ns is not None else None,
+            _cleaned(answer.response_model),
+            _cleaned(answer.provider or self._header_provider),
+            _cleaned(answer.generation_id or self._header_generation_id),
+            _cleaned(answer.finish_reason),
+            _cleaned(answer.native_finish_reason),
+            _cleaned(answer.service_tier),
+            self._cache_status,
+            None if answer.routing is None else answer.routing.decode("utf-8", "replace"),
+            answer.usage,
+            span.trace_id if span else None,
+            span.span_id if span else None,
+            span.parent_span_id if span else None,
+            span.trace_flags if span else None,
+            span.tracestate if span else None,
+        )
+
+    def _since_start(self, at_ns: int | None) -> float | None:
+        return None if at_ns is None else (at_ns - self._start.started_ns) / _SECOND
+
+
+def _text(header: bytes | None) -> str | None:
+    return None if not header else clean(header.decode("latin-1"))[:256]
+
+
+def _cleaned(text: str | None) -> str | None:
+    """Answers are UTF-8, so only NUL can come in by an escape, and lone surrogates."""
+    return text if text is None or (text.isascii() and "\0" not in text) else clean(text)
+
+
+def _retry_after_seconds(header: str | None) -> float | None:
+    """Seconds of a Retry-After header, which may also be a date."""
+    if header is None:
+        return None
+    try:
+        return max(float(header), 0.0)
+    except ValueError:
+        pass
+    try:
+        return max(parsedate_to_datetime(header).timestamp() - time_ns() / _SECOND, 0.0)
+    except (ValueError, OverflowError):
+        return None

@@ -1,0 +1,116 @@
+"""Operations: one unit of work of the caller, and which calls belong to it.
+
+The caller's context says it: `with recorder.operation("summarise")` is a context variable, seen by
+asyncio tasks and by threads that copy the context. Without one, a request and its re-sendings are
+an operation of their own.
+"""
+
+from __future__ import annotations
+
+import threading
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, NamedTuple
+from weakref import ref
+from zlib import crc32
+
+import msgspec
+
+from tachograph.openrouter.failures import clean
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class Place(NamedTuple):
+    """Where in its operation a call stands."""
+
+    operation_id: bytes
+    attempt: int
+    resend_count: int
+
+
+class Operation:
+    """A named unit of work; its id is the id of its first call."""
+
+    __slots__ = ("_attempts", "_id", "_lock", "name", "session_id", "tags", "user_id")
+
+    def __init__(
+        self,
+        name: str | None,
+        session: str | None,
+        user: str | None,
+        tags: Mapping[str, Any] | None,
+    ) -> None:
+        self.name = None if name is None else clean(name)
+        self.session_id = None if session is None else clean(session)
+        self.user_id = None if user is None else clean(user)
+        self.tags = None
+        if tags:
+            self.tags = msgspec.json.encode({clean(k): _plain(v) for k, v in tags.items()}).decode()
+        self._id: bytes | None = None
+        self._attempts = 0
+        self._lock = threading.Lock()
+
+    def place(self, call_id: bytes, resend_count: int) -> Place:
+        """The place of its next call."""
+        with self._lock:
+            if self._id is None:
+                self._id = call_id
+            self._attempts += 1
+            return Place(self._id, self._attempts, resend_count)
+
+
+class FailedSending(NamedTuple):
+    """The latest call that failed in this context: a re-sending joins it."""
+
+    request: ref[Any]
+    body_crc: int | None
+    place: Place
+
+
+current_operation: ContextVar[Operation | None] = ContextVar("tachograph_operation", default=None)
+_latest_failed: ContextVar[FailedSending | None] = ContextVar("tachograph_failed", default=None)
+
+
+def place_of(call_id: bytes, request: Any, body: bytes | None, retry_count: str | None) -> Place:
+    """The place of a call that begins: in the named operation, after the sending that it repeats,
+    or in an operation of its own.
+
+    A re-sending is the same request object (openrouter's SDK), or the same body with openai's
+    `x-stainless-retry-count` above 0, after a sending that failed in the same context.
+    """
+    earlier = _earlier_sending(request, body, retry_count)
+    resend_count = 0 if earlier is None else earlier.resend_count + 1
+    operation = current_operation.get()
+    if operation is not None:
+        return operation.place(call_id, resend_count)
+    if earlier is not None:
+        return Place(earlier.operation_id, earlier.attempt + 1, resend_count)
+    return Place(call_id, 1, 0)
+
+
+def note_failure(request: Any, body: bytes | None, place: Place) -> None:
+    """This call failed: the next one of the context may repeat it."""
+    _latest_failed.set(FailedSending(ref(request), _crc(body), place))
+
+
+def _earlier_sending(request: Any, body: bytes | None, retry_count: str | None) -> Place | None:
+    failed = _latest_failed.get()
+    if failed is None:
+        return None
+    if failed.request() is request:
+        return failed.place
+    if retry_count not in (None, "0") and failed.body_crc == _crc(body):
+        return failed.place
+    return None
+
+
+def _crc(body: bytes | None) -> int | None:
+    return None if body is None else crc32(body)
+
+
+def _plain(value: Any) -> Any:
+    """A tag's value as JSON: numbers, booleans and null stay, all else becomes text."""
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    return clean(str(value))

@@ -1,0 +1,69 @@
+"""Rows out of the database through Python's own driver: streamed, in columns, read-only."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+from sqlalchemy import Engine as Engine
+
+from tachograph.store.database import failure, open_engine, sqlite_path
+from tachograph.store.migrate import check
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+CHUNK_ROWS = 10_000
+"""Rows that are in Python's memory at a time."""
+
+
+@contextmanager
+def reading(source: str | sa.URL | Engine) -> Iterator[Engine]:
+    """The engine behind a source: opened read-only and closed again, or the caller's own.
+
+    StoreError when there is nothing to read, SchemaOutOfDateError when it is of another revision.
+    """
+    if isinstance(source, Engine):
+        yield source
+        return
+    engine = open_engine(source, read_only=True)
+    try:
+        check(engine)
+        yield engine
+    finally:
+        engine.dispose()
+
+
+def column_chunks(
+    source: str | sa.URL | Engine, statement: sa.Select[Any]
+) -> Iterator[list[tuple[Any, ...]]]:
+    """The columns of the answer, so many rows at a time; nothing at all when it has no rows.
+
+    May be drawn from several threads, one after the other. StoreError when the database fails.
+    """
+    with reading(source) as engine:
+        try:
+            with engine.connect() as connection:
+                streamed = connection.execution_options(stream_results=True)
+                chunks = streamed.execute(statement).partitions(CHUNK_ROWS)
+                if _has_one_connection(engine):
+                    # others wait for it, perhaps another scan of the same query
+                    chunks = iter(list(chunks))
+                    connection.close()
+                for rows in chunks:
+                    yield list(zip(*rows, strict=True))
+        except sa.exc.DBAPIError as error:
+            raise failure(engine.url, error) from error
+
+
+def compiled(source: str | sa.URL | Engine, statement: sa.Select[Any]) -> str:
+    """The statement as that database would get it, with its values behind it."""
+    with reading(source) as engine:
+        sql = statement.compile(engine)
+        values = ", ".join(f"{name}={value!r}" for name, value in sql.params.items())
+        return f"{sql}\n-- {values}" if values else str(sql)
+
+
+def _has_one_connection(engine: Engine) -> bool:
+    return engine.dialect.name == "sqlite" and sqlite_path(engine.url) is None

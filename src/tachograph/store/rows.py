@@ -1,0 +1,107 @@
+"""Call, Usage and Cost -> the tuple that goes into `calls`, in the order of its columns."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from tachograph.core.records import Usage
+from tachograph.store.schema import calls, pico
+
+if TYPE_CHECKING:
+    from decimal import Decimal
+
+    from tachograph.core.records import Call, Cost
+
+_NO_USAGE = Usage()
+
+
+def call_row(
+    call: Call, usage: Usage | None, cost: Cost, trace_sampled: bool | None
+) -> tuple[Any, ...]:
+    """The row in the forms that SQLite takes: ids as bytes, money as pico-dollars."""
+    u = usage or _NO_USAGE
+    return (
+        call.id,
+        call.operation_id,
+        call.attempt,
+        call.resend_count,
+        call.operation_name,
+        call.name,
+        call.session_id,
+        call.user_id,
+        call.tags,
+        call.service_name,
+        call.environment,
+        call.sdk,
+        call.api_key_hash,
+        call.host,
+        call.path,
+        call.request_model,
+        call.stream,
+        call.max_tokens,
+        call.temperature,
+        call.top_p,
+        call.reasoning_effort,
+        call.response_format,
+        call.tools,
+        call.parameters,
+        call.request_bytes,
+        call.started_us,
+        call.latency_seconds,
+        call.headers_seconds,
+        call.first_token_seconds,
+        call.consumer_seconds,
+        call.outcome,
+        call.http_status,
+        call.error_type,
+        call.error_code,
+        call.error_message,
+        call.retry_after_seconds,
+        call.chunks,
+        call.response_bytes,
+        cost.model,
+        call.response_model,
+        call.provider,
+        call.generation_id,
+        call.finish_reason,
+        call.native_finish_reason,
+        call.service_tier,
+        call.cache_status,
+        call.routing,
+        u.input_tokens,
+        u.output_tokens,
+        u.total_tokens,
+        u.cache_read_input_tokens,
+        u.cache_write_input_tokens,
+        u.cache_write_1h_input_tokens,
+        u.reasoning_output_tokens,
+        u.audio_input_tokens,
+        u.video_input_tokens,
+        u.image_output_tokens,
+        u.audio_output_tokens,
+        u.search_units,
+        u.audio_seconds,
+        u.web_searches,
+        u.usage_extra,
+        _pico(u.billed_usd),
+        _pico(u.upstream_usd),
+        _pico(u.upstream_input_usd),
+        _pico(u.upstream_output_usd),
+        u.is_byok,
+        _pico(cost.spent_usd),
+        _pico(cost.computed_usd),
+        cost.cost_source,
+        cost.price_id,
+        call.trace_id,
+        call.span_id,
+        call.parent_span_id,
+        trace_sampled,
+    )
+
+
+COLUMNS = tuple(column.name for column in calls.columns)
+"""The names of the tuple's members."""
+
+
+def _pico(usd: Decimal | None) -> int | None:
+    return None if usd is None else pico(usd)

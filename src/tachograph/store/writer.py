@@ -1,0 +1,325 @@
+"""The thread that moves the journal into SQL and spans, in batches; no caller waits for it.
+
+What it cannot store now waits in the journal: it tries again with growing pauses, says so once
+when trouble begins and once when it ends, and everything arrives in order.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+import time
+from contextlib import suppress
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING, Protocol
+
+import sqlalchemy as sa
+
+from tachograph.errors import TachographError
+from tachograph.store import migrate
+from tachograph.store.adoption import adopt
+from tachograph.store.database import open_engine, without_secret
+from tachograph.store.insert import Inserter, Ledger, as_records
+from tachograph.store.journal import Pending
+from tachograph.store.prices import PriceBook
+from tachograph.store.rows import call_row
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sqlalchemy.engine import Engine
+
+    from tachograph.core.records import Call, Cost, Usage
+    from tachograph.store.adoption import Adopted
+    from tachograph.store.insert import Row
+    from tachograph.store.journal import Journal
+
+logger = logging.getLogger("tachograph")
+
+BATCH = 1000
+"""Calls a transaction."""
+PAUSE_SECONDS = 0.05
+"""Between two batches, while calls come in."""
+LONGEST_BACK_OFF_SECONDS = 5.0
+
+UNSTORABLE = "unstorable"
+"""Reason of a call that the database refuses, and of a journal record that cannot be read."""
+
+
+class Spans(Protocol):
+    """Makes the span of a call; says whether it was sampled, None without a tracer."""
+
+    def make(self, call: Call, usage: Usage | None, cost: Cost) -> bool | None: ...
+
+
+class Writer:
+    """Takes calls from the journal and stores them, until it is closed.
+
+    `read_usage` and `spans` are handed down from the rooms that know OpenRouter and OpenTelemetry.
+    `before_batch` is called on this thread before a batch is taken: calls may end in it.
+    """
+
+    def __init__(
+        self,
+        url: sa.URL | str,
+        journal: Journal,
+        ledger: Ledger,
+        *,
+        read_usage: Callable[[Call], Usage | None],
+        spans: Spans,
+        before_batch: Callable[[], None],
+    ) -> None:
+        self._engine: Engine = open_engine(url)
+        self._shown = without_secret(url)
+        self._journal = journal
+        self._ledger = ledger
+        self._read_usage = read_usage
+        self._spans = spans
+        self._before_batch = before_batch
+        self._prices = PriceBook(self._engine)
+        self._inserter: Inserter | None = None  # None: the database is not open yet
+        self._adopted = journal.folder is None
+        self._thread: threading.Thread | None = None
+        self._start = threading.Lock()
+        self._bell: SimpleQueue[None] = SimpleQueue()  # may be rung in a destructor
+        self._progress = threading.Condition()
+        self._hurry = 0  # flushes that wait
+        self._stopping = False
+        self._trouble: str | None = None
+        self._failures = 0
+        self._batch: list[Pending] = []
+        self._rows: list[Row] = []
+        self.idle = False
+        """Nothing is waiting: whoever changes that rings."""
+        self.stored = 0
+        self.unstorable = 0
+        self.settled = 0
+        """Calls taken from the journal and done with."""
+
+    # --- other threads ---
+
+    def start(self) -> None:
+        """Starts the thread; does nothing where it runs, or where the writer was closed."""
+        with self._start:
+            if self._thread is None and not self._stopping:
+                self._thread = threading.Thread(
+                    target=self._run, name="tachograph-writer", daemon=True
+                )
+                self._thread.start()
+
+    def ring(self) -> None:
+        """Something is waiting. Takes no lock, so a destructor may call it."""
+        self._bell.put(None)
+
+    def flush(self, timeout: float) -> bool:
+        """Waits until all that waits now is in SQL; False when the time was not enough."""
+        target = self._journal.taken_in
+        with self._progress:
+            self._hurry += 1
+            self.ring()
+            try:
+                return self._progress.wait_for(lambda: self.settled >= target, timeout)
+            finally:
+                self._hurry -= 1
+
+    def close(self, timeout: float) -> bool:
+        """Stores what waits, for so long at most, and ends the thread; False when calls are left,
+        which then stay in the journal."""
+        self._stopping = True
+        self.ring()
+        with self._progress:
+            self._progress.notify_all()
+        if self._thread is not None:
+            self._thread.join(timeout)
+            if self._thread.is_alive():
+                return False
+        self._engine.dispose()
+        return self.settled >= self._journal.taken_in
+
+    # --- the thread ---
+
+    def _run(self) -> None:
+        while True:
+            done = self._round()
+            if self._stopping and (not done or self._nothing_waits()):
+                break
+            if not (done and (self._batch_is_full or self._hurry) and not self._nothing_waits()):
+                self._sleep(done)
+        if self._inserter is not None:
+            self._write_last_word()
+        with self._progress:
+            self._progress.notify_all()
+
+    def _nothing_waits(self) -> bool:
+        self._before_batch()
+        return not self._batch and not self._journal.waiting
+
+    def _sleep(self, done: bool) -> None:
+        if not done:
+            pause = min(LONGEST_BACK_OFF_SECONDS, 0.1 * 2 ** min(self._failures, 10))
+            self._wait(pause * random.uniform(0.5, 1.0))  # noqa: S311
+        elif not self._nothing_waits():
+            self._wait(PAUSE_SECONDS)
+        else:
+            self.idle = True
+            if self._nothing_waits() and not self._stopping:
+                self._wait(None)
+            self.idle = False
+            if not self._hurry and not self._stopping:
+                self._wait(PAUSE_SECONDS / 5)  # one call rarely comes alone
+
+    def _wait(self, seconds: float | None) -> None:
+        """Until the bell rings, for so long at most."""
+        with suppress(Empty):
+            self._bell.get(timeout=seconds)
+            while True:
+                self._bell.get_nowait()
+
+    _batch_is_full = False
+
+    def _round(self) -> bool:
+        """Opens, adopts, stores one batch; False when the database did not let it."""
+        try:
+            inserter = self._open()
+            if not self._adopted:
+                self._adopt(inserter)
+                self._adopted = True
+            self._before_batch()
+            if not self._batch:
+                self._batch = self._journal.take(BATCH)
+                self._rows = []
+            self._batch_is_full = len(self._batch) == BATCH
+            if self._batch:
+                if not self._rows:
+                    self._prices.refresh()
+                    self._rows = [self._row(pending.call) for pending in self._batch]
+                self._store(inserter)
+        except (sa.exc.SQLAlchemyError, TachographError, OSError) as exc:
+            self._in_trouble(exc)
+            return False
+        if self._trouble is not None:
+            logger.warning("tachograph: %s takes calls again", self._shown)
+            self._trouble, self._failures = None, 0
+        return True
+
+    def _open(self) -> Inserter:
+        if self._inserter is None:
+            migrate.ensure(self._engine)
+            self._inserter = Inserter(self._engine)
+        return self._inserter
+
+    def _row(self, call: Call) -> Row:
+        usage = self._read_usage(call)
+        cost = self._prices.cost(call, usage)
+        return call_row(call, usage, cost, self._spans.make(call, usage, cost))
+
+    def _store(self, inserter: Inserter) -> None:
+        try:
+            added = inserter.store(self._rows, self._current_ledger())
+        except (sa.exc.IntegrityError, sa.exc.DataError, OverflowError, ValueError) as exc:
+            added = self._store_one_by_one(inserter, exc)
+        batch, self._batch, self._rows = self._batch, [], []
+        self._journal.settled(batch)
+        with self._progress:
+            self.stored += added
+            self.settled += len(batch)
+            self._progress.notify_all()
+
+    def _store_one_by_one(self, inserter: Inserter, cause: Exception) -> int:
+        """One bad row does not stop a batch: it is set aside, and told."""
+        added = 0
+        for pending, row in zip(self._batch, self._rows, strict=True):
+            try:
+                added += inserter.store([row], self._current_ledger())
+            except (sa.exc.IntegrityError, sa.exc.DataError, OverflowError, ValueError) as exc:
+                cause = exc
+                self._set_aside(inserter, as_records([pending.call], str(exc)))
+        logger.error("tachograph: calls that cannot be stored are in journal_dead: %s", cause)
+        return added
+
+    def _set_aside(self, inserter: Inserter, records: list[tuple[str, bytes]]) -> None:
+        inserter.set_aside(records, self._ledger.id, time.time_ns() // 1000)
+        self.unstorable += len(records)
+
+    def _adopt(self, inserter: Inserter) -> None:
+        assert self._journal.folder is not None
+        for adopted in adopt(self._journal.folder):
+            try:
+                replay(adopted, inserter, self._row)
+            except BaseException:
+                adopted.release()
+                raise
+            adopted.delete()
+
+    def _current_ledger(self) -> Ledger:
+        ledger = self._ledger
+        ledger.made = self._journal.counts["made"]
+        ledger.dropped = self.dropped()
+        ledger.last_seen_us = time.time_ns() // 1000
+        return ledger
+
+    def dropped(self) -> dict[str, int]:
+        """Calls that ended and are not going to be in SQL, by reason."""
+        counts = {**self._journal.counts, UNSTORABLE: self.unstorable}
+        return {reason: n for reason, n in counts.items() if n and reason != "made"}
+
+    def _write_last_word(self) -> None:
+        """The ledger as it stands at the end."""
+        assert self._inserter is not None
+        self._ledger.closed = self._nothing_waits()
+        try:
+            self._inserter.store((), self._current_ledger())
+        except (sa.exc.SQLAlchemyError, OSError) as exc:
+            self._in_trouble(exc)
+
+    def _in_trouble(self, exc: Exception) -> None:
+        self._failures += 1
+        reason = str(getattr(exc, "orig", None) or exc)
+        if self._trouble is None:
+            logger.error(
+                "tachograph: %s cannot be written, calls wait in the journal: %s",
+                self._shown,
+                reason,
+            )
+        self._trouble = reason
+
+    @property
+    def trouble(self) -> str | None:
+        """Why the database cannot be written now; None when it can."""
+        return self._trouble
+
+
+def replay(adopted: Adopted, inserter: Inserter, row_of: Callable[[Call], Row]) -> int:
+    """Stores what a dead process left: how many calls were not in SQL yet.
+
+    Streams that had begun and never ended are stored as abandoned, since their process died.
+    """
+    calls = [*adopted.ended, *adopted.interrupted]
+    known = inserter.known([call.id for call in calls])
+    missing = [call for call in calls if call.id not in known]
+    now_us = time.time_ns() // 1000
+    if adopted.damaged:
+        inserter.set_aside(adopted.damaged, adopted.recorder_id, now_us)
+        logger.error(
+            "tachograph: %d records of a journal cannot be read and are in journal_dead: %s",
+            len(adopted.damaged),
+            adopted.damaged[0][0],
+        )
+    dropped = {r: n for r, n in adopted.counts.items() if n and r != "made"}
+    if adopted.damaged:
+        dropped[UNSTORABLE] = len(adopted.damaged)
+    ledger = Ledger(
+        id=adopted.recorder_id,
+        began_us=adopted.began_us,
+        last_seen_us=now_us,
+        made=adopted.counts["made"] + len(adopted.interrupted),
+        dropped=dropped,
+        closed=True,
+    )
+    added = 0
+    for start in range(0, len(missing), BATCH):
+        added += inserter.store([row_of(c) for c in missing[start : start + BATCH]], ledger)
+    if not missing and adopted.recorder_id:
+        inserter.store((), ledger)
+    return added
