@@ -44,9 +44,8 @@ def column_chunks(
     """
     with reading(source) as engine:
         try:
-            with engine.connect() as connection:
-                streamed = connection.execution_options(stream_results=True)
-                chunks = streamed.execute(statement).partitions(CHUNK_ROWS)
+            with engine.connect() as connection, _streamed(connection, statement) as result:
+                chunks = result.partitions(CHUNK_ROWS)
                 if _has_one_connection(engine):
                     # others wait for it, perhaps another scan of the same query
                     chunks = iter(list(chunks))
@@ -55,6 +54,10 @@ def column_chunks(
                     yield list(zip(*rows, strict=True))
         except sa.exc.DBAPIError as error:
             raise failure(engine.url, error) from error
+
+
+def _streamed(connection: sa.Connection, statement: sa.Select[Any]) -> sa.CursorResult[Any]:
+    return connection.execution_options(stream_results=True).execute(statement)
 
 
 def compiled(source: str | sa.URL | Engine, statement: sa.Select[Any]) -> str:

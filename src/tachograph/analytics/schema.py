@@ -1,0 +1,113 @@
+"""The one schema of each frame, the same when empty, and how stored columns become it.
+
+Stored: ids are bytes, instants microseconds, money pico-dollars. Declared: what CALLS says.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from tachograph.core.records import COST_SOURCES, OUTCOMES, PICO
+from tachograph.store.queries import COLUMNS, Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+MONEY = pl.Decimal(38, 12)
+INSTANT = pl.Datetime("us", "UTC")
+OUTCOME = pl.Enum(OUTCOMES)
+COST_SOURCE = pl.Enum(COST_SOURCES)
+
+TOKENS_PER_SECOND = "output_tokens_per_second"
+
+_DECLARED: dict[Kind, pl.DataType] = {
+    Kind.ID: pl.String(),
+    Kind.BYTES: pl.String(),
+    Kind.TEXT: pl.String(),
+    Kind.INT16: pl.Int16(),
+    Kind.INT32: pl.Int32(),
+    Kind.INT64: pl.Int64(),
+    Kind.FLOAT: pl.Float64(),
+    Kind.BOOLEAN: pl.Boolean(),
+    Kind.INSTANT: INSTANT,
+    Kind.MONEY: MONEY,
+}
+_STORED: dict[Kind, pl.DataType] = _DECLARED | {
+    Kind.ID: pl.Binary(),
+    Kind.BYTES: pl.Binary(),
+    Kind.INSTANT: pl.Int64(),
+    Kind.MONEY: pl.Int64(),
+}
+_WORDS = {"outcome": OUTCOME, "cost_source": COST_SOURCE}
+
+CALLS = pl.Schema(
+    {name: _WORDS.get(name, _DECLARED[column.kind]) for name, column in COLUMNS.items()}
+    | {TOKENS_PER_SECOND: pl.Float64()}
+)
+"""Every column of a frame of calls, in order."""
+
+COMPUTED_FROM = {
+    TOKENS_PER_SECOND: (
+        "outcome",
+        "stream",
+        "output_tokens",
+        "latency_seconds",
+        "first_token_seconds",
+    )
+}
+"""Columns that are in frames only, and what each is made of."""
+
+
+def stored_names(names: Sequence[str]) -> list[str]:
+    """The stored columns that these columns of a frame are made of, each once."""
+    wanted = (stored for name in names for stored in COMPUTED_FROM.get(name, (name,)))
+    return list(dict.fromkeys(wanted))
+
+
+def stored_frame(names: Sequence[str], columns: Sequence[Sequence[object]]) -> pl.DataFrame:
+    """A frame of values as a database driver gives them."""
+    return pl.DataFrame(
+        [
+            pl.Series(name, values, dtype=_STORED[COLUMNS[name].kind])
+            for name, values in zip(names, columns, strict=True)
+        ]
+    )
+
+
+def declared(stored: pl.DataFrame, names: Sequence[str]) -> pl.DataFrame:
+    """These columns of CALLS, made of the stored ones."""
+    return stored.select(_declared(name) for name in stored.columns).select(
+        (pl.col("output_tokens") / generation_seconds()).alias(name)
+        if name == TOKENS_PER_SECOND
+        else pl.col(name)
+        for name in names
+    )
+
+
+def _declared(name: str) -> pl.Expr:
+    kind, column = COLUMNS[name].kind, pl.col(name)
+    if kind is Kind.ID:
+        digits = column.bin.encode("hex")
+        parts = [digits.str.slice(at, n) for at, n in ((0, 8), (8, 4), (12, 4), (16, 4), (20, 12))]
+        return pl.concat_str(parts, separator="-").alias(name)
+    if kind is Kind.BYTES:
+        return column.bin.encode("hex")
+    if kind is Kind.INSTANT:
+        return column.cast(INSTANT)
+    if kind is Kind.MONEY:
+        return (column.cast(pl.Decimal(38, 0)) * pl.lit(PICO)).alias(name)
+    return column.cast(_WORDS[name]) if name in _WORDS else column
+
+
+def generation_seconds() -> pl.Expr:
+    """Latency - first token, of completed streams with 2 output tokens or more.
+
+    Null for every other call, and where no time passed after the first token.
+    """
+    completed = pl.col("outcome") == "completed"
+    seconds = pl.col("latency_seconds") - pl.col("first_token_seconds")
+    return pl.when(completed, pl.col("stream"), pl.col("output_tokens") >= 2, seconds > 0).then(
+        seconds
+    )

@@ -1,0 +1,32 @@
+"""Rows of `calls` with as little said as a test needs."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from tachograph.core.ids import uuid7
+from tachograph.store.schema import calls, microseconds
+
+NOON = datetime(2026, 11, 1, 12, tzinfo=UTC)
+
+
+def row(after: timedelta | float = 0, **values: Any) -> dict[str, Any]:
+    """One call that began so long (or so many seconds) after NOON; all columns are there."""
+    started = NOON + (after if isinstance(after, timedelta) else timedelta(seconds=after))
+    call_id = uuid7(microseconds(started))
+    return (
+        dict.fromkeys(column.name for column in calls.columns)
+        | {
+            "id": call_id,
+            "operation_id": call_id,
+            "attempt": 1,
+            "resend_count": 0,
+            "host": "openrouter.ai",
+            "path": "/chat/completions",
+            "started_us": started,
+            "outcome": "completed",
+            "cost_source": "unknown",
+        }
+        | values
+    )
