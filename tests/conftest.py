@@ -1,0 +1,5 @@
+"""Fixtures of several rooms: `postgres_url`."""
+
+from __future__ import annotations
+
+pytest_plugins = ["tests.postgres"]

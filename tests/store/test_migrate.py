@@ -1,0 +1,229 @@
+"""Revisions: created, upgraded and refused, on SQLite and on PostgreSQL."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+import sqlalchemy as sa
+
+from tachograph.errors import SchemaOutOfDateError, StoreError
+from tachograph.store import migrate
+from tachograph.store.database import open_engine, write_transaction
+from tachograph.store.schema import REVISION, calls, metadata
+
+ID = bytes(range(16))
+STARTED = datetime(2026, 11, 21, 1, 0, 0, 42, tzinfo=UTC)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[sa.Engine]:
+    """An empty database of each kind."""
+    url = f"sqlite:///{tmp_path}/calls.db"
+    if request.param == "postgresql":
+        url = request.getfixturevalue("postgres_url")
+    engine = open_engine(url)
+    yield engine
+    engine.dispose()
+
+
+def structure(engine: sa.Engine) -> dict[str, Any]:
+    """All that the database itself says of its tables and indexes."""
+    with engine.connect() as connection:
+        if engine.dialect.name == "sqlite":
+            rows = connection.exec_driver_sql(
+                "SELECT name, sql FROM sqlite_master WHERE type IN ('table', 'index')"
+                " AND name NOT LIKE 'sqlite_%'"
+            )
+            found: dict[str, Any] = {name: "".join(sql.split()) for name, sql in rows}
+        else:
+            columns = connection.exec_driver_sql(
+                "SELECT table_name || '.' || column_name, ordinal_position, data_type,"
+                " is_nullable, column_default FROM information_schema.columns"
+                " WHERE table_schema = 'public' AND table_name <> 'call_log'"
+            )
+            found = {row[0]: tuple(row[1:]) for row in columns}
+            indexes = connection.exec_driver_sql(
+                "SELECT indexname, indexdef FROM pg_indexes WHERE schemaname = 'public'"
+            )
+            found |= {row.indexname: row.indexdef for row in indexes}
+    return {name: value for name, value in found.items() if not name.startswith("alembic_version")}
+
+
+def store_a_call(engine: sa.Engine, **values: Any) -> None:
+    with write_transaction(engine) as connection:
+        connection.execute(
+            calls.insert().values(
+                id=ID,
+                operation_id=ID,
+                attempt=1,
+                resend_count=0,
+                host="openrouter.ai",
+                path="/chat/completions",
+                outcome="completed",
+                cost_source="billed",
+                **values,
+            )
+        )
+
+
+def test_the_migrations_make_the_tables_of_the_schema(engine: sa.Engine) -> None:
+    migrate.upgrade(engine)
+    migrated = structure(engine)
+    migrate.downgrade(engine, "base")
+    assert structure(engine) == {}
+    metadata.create_all(engine)
+    assert migrated == structure(engine)
+
+
+def test_the_code_is_written_for_the_last_revision() -> None:
+    from alembic.script import ScriptDirectory
+
+    assert ScriptDirectory("migrations").get_heads() == [REVISION]
+
+
+def test_checked_before_and_after_an_upgrade(engine: sa.Engine) -> None:
+    assert migrate.current(engine) is None
+    with pytest.raises(SchemaOutOfDateError, match="run `tachograph db upgrade --db") as told:
+        migrate.check(engine)
+    assert (told.value.found, told.value.expected) == (None, REVISION)
+    migrate.upgrade(engine)
+    migrate.upgrade(engine)
+    migrate.check(engine)
+    assert migrate.current(engine) == REVISION
+
+
+def test_an_upgrade_keeps_the_rows(engine: sa.Engine) -> None:
+    migrate.upgrade(engine)
+    store_a_call(engine, started_us=STARTED)
+    migrate.upgrade(engine)
+    with engine.connect() as connection:
+        assert connection.execute(sa.select(calls.c.id)).scalars().all() == [ID]
+
+
+def test_only_a_file_is_upgraded_without_asking(engine: sa.Engine) -> None:
+    if engine.dialect.name == "sqlite":
+        migrate.ensure(engine)
+        assert migrate.current(engine) == REVISION
+    else:
+        with pytest.raises(SchemaOutOfDateError):
+            migrate.ensure(engine)
+        assert migrate.current(engine) is None
+
+
+def test_a_newer_database_is_refused_and_left_as_it_is(engine: sa.Engine) -> None:
+    migrate.upgrade(engine)
+    with write_transaction(engine) as connection:
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
+    before = structure(engine)
+    for refused in (migrate.upgrade, migrate.ensure, migrate.check):
+        with pytest.raises(SchemaOutOfDateError, match=r"9999.*pip install --upgrade") as told:
+            refused(engine)
+        assert told.value.found == "9999"
+    assert migrate.current(engine) == "9999"
+    assert structure(engine) == before
+
+
+def test_an_upgrade_that_fails_changes_nothing(engine: sa.Engine) -> None:
+    """A table of another application stands in the way of our last one."""
+    with write_transaction(engine) as connection:
+        connection.exec_driver_sql("CREATE TABLE journal_dead (x int)")
+    before = structure(engine)
+    with pytest.raises(StoreError, match="journal_dead"):
+        migrate.upgrade(engine)
+    assert migrate.current(engine) is None
+    assert structure(engine) == before
+
+
+def test_eight_processes_at_once(engine: sa.Engine) -> None:
+    url = engine.url.render_as_string(hide_password=False)
+    program = (
+        "import sys\n"
+        "from tachograph.store import database, migrate\n"
+        "engine = database.open_engine(sys.argv[1])\n"
+        "sys.stdin.readline()\n"
+        "migrate.upgrade(engine)\n"
+        "print(migrate.current(engine))\n"
+    )
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", program, url],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        for _ in range(8)
+    ]
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    assert [process.communicate(timeout=60)[0] for process in processes] == [f"{REVISION}\n"] * 8
+
+
+def test_the_view_shows_calls_readably(engine: sa.Engine) -> None:
+    """As text in SQLite; in PostgreSQL in types of its own, which sort and add up."""
+    migrate.upgrade(engine)
+    store_a_call(
+        engine,
+        started_us=STARTED,
+        billed_picousd=Decimal("0.000000009375"),
+        spent_picousd=Decimal("-12.000000000001"),
+        upstream_picousd=Decimal(0),
+        trace_id=ID,
+        span_id=ID[:8],
+    )
+    with engine.connect() as connection:
+        row = connection.exec_driver_sql("SELECT * FROM call_log").mappings().one()
+    known = {name: value for name, value in row.items() if value is not None}
+    shown = {
+        "id": "00010203-0405-0607-0809-0a0b0c0d0e0f",
+        "operation_id": "00010203-0405-0607-0809-0a0b0c0d0e0f",
+        "started_at": "2026-11-21T01:00:00.000042Z",
+        "billed_usd": "0.000000009375",
+        "spent_usd": "-12.000000000001",
+        "upstream_usd": "0.000000000000",
+    }
+    assert (
+        known.items()
+        >= {
+            "attempt": 1,
+            "host": "openrouter.ai",
+            "outcome": "completed",
+            "trace_id": "000102030405060708090a0b0c0d0e0f",
+            "span_id": "0001020304050607",
+        }.items()
+    )
+    if engine.dialect.name == "sqlite":
+        assert known.items() >= shown.items()
+    else:
+        assert {name: type(known[name]) for name in shown} == {
+            "id": UUID,
+            "operation_id": UUID,
+            "started_at": datetime,
+            "billed_usd": Decimal,
+            "spent_usd": Decimal,
+            "upstream_usd": Decimal,
+        }
+        assert known["started_at"] == STARTED
+        for name in shown.keys() - {"started_at"}:
+            assert format(known[name], "f" if name.endswith("_usd") else "") == shown[name]
+    assert "parent_span_id" in row
+    assert "parent_span_id" not in known
+
+
+def test_the_view_has_every_column_once(engine: sa.Engine) -> None:
+    migrate.upgrade(engine)
+    columns = [column["name"] for column in sa.inspect(engine).get_columns("call_log")]
+    assert columns == [
+        column.name.replace("_picousd", "_usd").replace("started_us", "started_at")
+        for column in calls.columns
+    ]
