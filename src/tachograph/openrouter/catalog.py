@@ -19,6 +19,8 @@ LARGEST_PAGE = 1000
 """The most models that one answer of `/models` holds (`limit`)."""
 
 _ROUTER_DECIDES = Decimal(-1)
+_MOST = 10**12
+_FINEST = Decimal("1E-40")
 
 
 class Model(msgspec.Struct, frozen=True, kw_only=True):
@@ -222,7 +224,7 @@ def _rates(pricing: _Pricing) -> dict[str, Any]:
     rates = msgspec.structs.asdict(pricing)
     discount = rates.pop("discount")
     overrides = rates.pop("overrides") or ()
-    if discount is not None and not 0 <= discount <= 1:  # NaN compares false as well
+    if discount is not None and not (_is_amount(discount) and discount <= 1):
         raise ValueError(f"discount {discount} is no fraction")
     return {
         **{name: _unit_price(name, rate) for name, rate in rates.items()},
@@ -232,11 +234,16 @@ def _rates(pricing: _Pricing) -> dict[str, Any]:
 
 
 def _unit_price(name: str, rate: Decimal | None) -> Decimal | None:
-    if rate is None or rate == _ROUTER_DECIDES:
+    if rate is None or (rate.is_finite() and rate == _ROUTER_DECIDES):
         return None
-    if not rate.is_finite() or rate < 0:
+    if not _is_amount(rate):
         raise ValueError(f"{name} {rate} is no price")
-    return rate
+    return rate or Decimal(0)  # which may have been sent with thousands of digits
+
+
+def _is_amount(number: Decimal) -> bool:
+    """Finite, not negative, and of a size and fineness that can be worked with."""
+    return number.is_finite() and (number == 0 or _FINEST <= number <= _MOST)
 
 
 def _override(override: _Override) -> PriceOverride:
@@ -256,7 +263,7 @@ def _override(override: _Override) -> PriceOverride:
 def _whole(number: Decimal | None) -> int | None:
     if number is None:
         return None
-    if not number.is_finite() or number < 0 or number != int(number):
+    if not _is_amount(number) or number != int(number):
         raise ValueError(f"{number} is no whole number")
     return int(number)
 
@@ -279,6 +286,8 @@ def _days(days: tuple[str, ...] | None) -> tuple[str, ...] | None:
 
 
 def _name(raw: msgspec.Raw, member: str, number: int) -> str:
-    entry = msgspec.json.decode(raw)
-    name = entry.get(member) if isinstance(entry, dict) else None
+    try:
+        name = msgspec.json.decode(raw, type=dict[str, Any]).get(member)
+    except ValueError:
+        name = None
     return name if isinstance(name, str) and name else f"entry {number}"
