@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from email.utils import parsedate_to_datetime
 from time import perf_counter_ns, time_ns
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from tachograph.core.capture import Capture
 from tachograph.core.records import Call, Outcome
@@ -19,57 +19,16 @@ from tachograph.openrouter.failures import (
     failure_of,
     transport_failure,
 )
-from tachograph.openrouter.readers import Answer, reader_for
+from tachograph.openrouter.readers import reader_for
 from tachograph.operation import Place, note_failure
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from tachograph.openrouter.endpoints import Dialect
-    from tachograph.openrouter.requests import RequestFacts
 
 _SECOND = 1_000_000_000
 _STREAM_CUT = ("remote_protocol_error", "read_error")
-
-
-class SpanIds(Protocol):
-    """The ids of a call's span, fixed when it begins."""
-
-    @property
-    def trace_id(self) -> bytes | None: ...
-    @property
-    def span_id(self) -> bytes | None: ...
-    @property
-    def parent_span_id(self) -> bytes | None: ...
-    @property
-    def trace_flags(self) -> int | None: ...
-    @property
-    def tracestate(self) -> str | None: ...
-
-
-class Start(NamedTuple):
-    """What is known of a call when it begins."""
-
-    id: bytes
-    started_us: int
-    started_ns: int
-    place: Place
-    host: str
-    path: str
-    operation_name: str | None
-    dialect: Dialect
-    facts: RequestFacts | None
-    request: Any
-    body: bytes | None
-    request_bytes: int | None
-    name: str | None
-    session_id: str | None
-    user_id: str | None
-    tags: str | None
-    service_name: str | None
-    environment: str | None
-    sdk: str | None
-    span: SpanIds | None
 
 
 class Sink(Protocol):
@@ -87,40 +46,39 @@ class Sink(Protocol):
 class Live:
     """A call that has begun. The shell tells it what happens; the first end counts."""
 
-    __slots__ = (
-        "_answer",
-        "_cache_status",
-        "_capture",
-        "_ended_ns",
-        "_exhausted",
-        "_failed_noted",
-        "_header_generation_id",
-        "_header_provider",
-        "_headers_ns",
-        "_last_ns",
-        "_retry_after",
-        "_sink",
-        "_start",
-        "_status",
-        "consumer_ns",
-    )
+    consumer_ns: int = 0
+    """What the reader held pieces for; the shell adds to it."""
+    _status: int | None = None
+    _headers_ns: int | None = None
+    _exhausted: bool = False
+    _failure_noted: bool = False
+    _header_generation_id: str | None = None
+    _header_provider: str | None = None
+    _cache_status: str | None = None
+    _retry_after: str | None = None
 
-    def __init__(self, sink: Sink, start: Start) -> None:
+    def __init__(
+        self,
+        sink: Sink,
+        request: Any,
+        body: bytes | None,
+        place: Place,
+        dialect: Dialect,
+        begun: tuple[Any, ...],
+        trace: tuple[Any, ...],
+        started_ns: int,
+    ) -> None:
+        """`begun` are the fields of `Call` up to `started_us`, `trace` its last ones: what is
+        known when the call begins."""
         self._sink = sink
-        self._start = start
-        self._answer: Answer = reader_for(start.dialect)
+        self._request = request
+        self._body = body
+        self._place = place
+        self._begun = begun
+        self._trace = trace
+        self._started_ns = self._last_ns = started_ns
+        self._answer = reader_for(dialect)
         self._capture = Capture(self._answer)
-        self._status: int | None = None
-        self._headers_ns: int | None = None
-        self._last_ns = start.started_ns
-        self._exhausted = False
-        self._failed_noted = False
-        self._header_generation_id: str | None = None
-        self._header_provider: str | None = None
-        self._cache_status: str | None = None
-        self._retry_after: str | None = None
-        self.consumer_ns = 0
-        """What the reader held pieces for; the shell adds to it."""
 
     # --- what the shell tells, in this order ---
 
@@ -237,47 +195,15 @@ class Live:
         return failure_of(status, answer.error)
 
     def _note_failure(self) -> None:
-        if not self._failed_noted:
-            self._failed_noted = True
-            start = self._start
-            note_failure(start.request, start.body, start.place)
+        if not self._failure_noted:
+            self._failure_noted = True
+            note_failure(self._request, self._body, self._place)
 
     def _call(self, outcome: Outcome, failure: Failure | None, at_ns: int | None) -> Call:
-        s, answer, capture, facts, span = (
-            self._start,
-            self._answer,
-            self._capture,
-            self._start.facts,
-            self._start.span,
-        )
-        return Call(
-            s.id,
-            s.place.operation_id,
-            s.place.attempt,
-            s.place.resend_count,
-            s.operation_name,
-            s.name,
-            s.session_id,
-            s.user_id,
-            s.tags,
-            s.service_name,
-            s.environment,
-            s.sdk,
-            None,
-            s.host,
-            s.path,
-            facts.model if facts else None,
-            bool(facts.stream) if facts else None,
-            facts.max_tokens if facts else None,
-            facts.temperature if facts else None,
-            facts.top_p if facts else None,
-            facts.reasoning_effort if facts else None,
-            facts.response_format if facts else None,
-            facts.tools if facts else None,
-            facts.parameters_json() if facts else None,
-            s.request_bytes,
-            s.started_us,
-            None if at_ns is None else (at_ns - s.started_ns) / _SECOND,
+        answer, capture = self._answer, self._capture
+        fields = (
+            *self._begun,
+            None if at_ns is None else (at_ns - self._started_ns) / _SECOND,
             self._since_start(self._headers_ns),
             self._since_start(capture.first_token_ns),
             self.consumer_ns / _SECOND if self.consumer_ns else None,
@@ -286,42 +212,32 @@ class Live:
             failure.error_type if failure else None,
             failure.error_code if failure else None,
             failure.error_message if failure else None,
-            _retry_after_seconds(self._retry_after),
+            _retry_after_seconds(self._retry_after) if self._retry_after else None,
             answer.chunks if capture.streamed else None,
             capture.response_bytes if self._headers_ns is not None else None,
-            _cleaned(answer.response_model),
-            _cleaned(answer.provider or self._header_provider),
-            _cleaned(answer.generation_id or self._header_generation_id),
-            _cleaned(answer.finish_reason),
-            _cleaned(answer.native_finish_reason),
-            _cleaned(answer.service_tier),
+            answer.response_model,
+            answer.provider or self._header_provider,
+            answer.generation_id or self._header_generation_id,
+            answer.finish_reason,
+            answer.native_finish_reason,
+            answer.service_tier,
             self._cache_status,
             None if answer.routing is None else answer.routing.decode("utf-8", "replace"),
             answer.usage,
-            span.trace_id if span else None,
-            span.span_id if span else None,
-            span.parent_span_id if span else None,
-            span.trace_flags if span else None,
-            span.tracestate if span else None,
+            *self._trace,
         )
+        return Call(*fields)  # by position: by keywords it takes nine times as long
 
     def _since_start(self, at_ns: int | None) -> float | None:
-        return None if at_ns is None else (at_ns - self._start.started_ns) / _SECOND
+        return None if at_ns is None else (at_ns - self._started_ns) / _SECOND
 
 
 def _text(header: bytes | None) -> str | None:
     return None if not header else clean(header.decode("latin-1"))[:256]
 
 
-def _cleaned(text: str | None) -> str | None:
-    """Answers are UTF-8, so only NUL can come in by an escape, and lone surrogates."""
-    return text if text is None or (text.isascii() and "\0" not in text) else clean(text)
-
-
-def _retry_after_seconds(header: str | None) -> float | None:
+def _retry_after_seconds(header: str) -> float | None:
     """Seconds of a Retry-After header, which may also be a date."""
-    if header is None:
-        return None
     try:
         return max(float(header), 0.0)
     except ValueError:

@@ -17,8 +17,10 @@ from time import perf_counter_ns, time_ns
 from typing import TYPE_CHECKING, Any, NamedTuple
 from weakref import WeakSet
 
+from msgspec.structs import astuple
+
 from tachograph.core.ids import uuid7
-from tachograph.live import Live, Start
+from tachograph.live import Live
 from tachograph.openrouter.requests import read_request
 from tachograph.openrouter.usage import read_usage
 from tachograph.operation import Operation, current_operation, place_of
@@ -137,29 +139,38 @@ class Recorder:
         started_us = time_ns() // 1000
         call_id = uuid7(started_us)
         retries = headers.get(b"x-stainless-retry-count")
-        start = Start(
-            id=call_id,
-            started_us=started_us,
-            started_ns=perf_counter_ns(),
-            place=place_of(call_id, request, body, retries),
-            host=target.host,
-            path=target.path,
-            operation_name=target.operation_name,
-            dialect=target.dialect,
-            facts=facts,
-            request=request,
-            body=body,
-            request_bytes=_length(body, headers),
-            name=operation.name if operation else None,
-            session_id=(operation and operation.session_id) or _session(facts, headers),
-            user_id=(operation and operation.user_id) or (facts.user_id if facts else None),
-            tags=operation.tags if operation else None,
-            service_name=self._service_name,
-            environment=self._environment,
-            sdk=self._targets.sdk(headers.get(b"user-agent")),
-            span=self._spans.begin(),
+        place = place_of(call_id, request, body, retries)
+        begun = (
+            call_id,
+            place.operation_id,
+            place.attempt,
+            place.resend_count,
+            target.operation_name,
+            operation.name if operation else None,
+            (operation and operation.session_id) or _session(facts, headers),
+            (operation and operation.user_id) or (facts.user_id if facts else None),
+            operation.tags if operation else None,
+            self._service_name,
+            self._environment,
+            self._targets.sdk(headers.get(b"user-agent")),
+            None,
+            target.host,
+            target.path,
+            *(_NO_FACTS if facts is None else facts.as_fields()),
+            _length(body, headers),
+            started_us,
         )
-        live = Live(self, start)
+        span = self._spans.begin()
+        live = Live(
+            self,
+            request,
+            body,
+            place,
+            target.dialect,
+            begun,
+            _NO_SPAN if span is None else astuple(span),
+            perf_counter_ns(),
+        )
         self._open.add(live)
         if facts is not None and facts.stream:
             try:
@@ -284,6 +295,9 @@ def _length(body: bytes | None, headers: dict[bytes, bytes]) -> int | None:
     stated = headers.get(b"content-length", b"")
     return int(stated) if stated.isdigit() else None
 
+
+_NO_FACTS = (None,) * 9
+_NO_SPAN = (None,) * 5
 
 _recorders: WeakSet[Recorder] = WeakSet()
 

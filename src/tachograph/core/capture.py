@@ -30,35 +30,22 @@ class Reader(Protocol):
 class Capture:
     """Fed with the head and the pieces of one response body."""
 
-    __slots__ = (
-        "_decoder",
-        "_events",
-        "_kept",
-        "_kept_bytes",
-        "_skim",
-        "_whole",
-        "binary",
-        "first_token_ns",
-        "reader",
-        "response_bytes",
-        "undecodable",
-    )
+    response_bytes: int = 0
+    """As they came over the wire."""
+    first_token_ns: int | None = None
+    undecodable: str | None = None
+    """Why the bytes could not be read, where they could not."""
+    binary: bool = False
+    """Audio, images: there is nothing to read, and nothing is kept."""
+    _decoder: Decoder | None = None
+    _events: EventStream | None = None
+    _skim: Skim | None = None
+    _kept_bytes: int = 0
+    _finished: bool = False
 
     def __init__(self, reader: Reader) -> None:
         self.reader = reader
-        self.response_bytes = 0
-        """As they came over the wire."""
-        self.first_token_ns: int | None = None
-        self.undecodable: str | None = None
-        """Why the bytes could not be read, where they could not."""
-        self.binary = False
-        """Audio, images: there is nothing to read, and nothing is kept."""
-        self._decoder: Decoder | None = None
-        self._events: EventStream | None = None
         self._kept: list[bytes] = []
-        self._kept_bytes = 0
-        self._skim: Skim | None = None
-        self._whole = False
 
     def head(self, content_type: str, content_encoding: str) -> None:
         """What the response's head says of the body."""
@@ -91,9 +78,9 @@ class Capture:
 
     def finish(self) -> None:
         """No more will come: reads what was kept until the end."""
-        if self._whole or self.undecodable is not None:
+        if self._finished or self.undecodable is not None:
             return
-        self._whole = True
+        self._finished = True
         if self._events is not None:
             for event in self._events.finish():
                 self.reader.event(event)

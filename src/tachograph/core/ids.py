@@ -12,10 +12,20 @@ _VERSION_AND_VARIANT = (7 << 76) | (2 << 62)
 _RANDOM_BITS = (1 << 62) - 1
 
 
+# Drawn in advance, since a system call for each id would cost the caller more than all the rest
+# of making it. A forked child draws anew.
+_pool: list[int] = []
+os.register_at_fork(after_in_child=_pool.clear)
+
+
 def uuid7(started_us: int) -> bytes:
     """A new id, 16 bytes, of something that began at this microsecond since 1970 UTC."""
-    random = int.from_bytes(os.urandom(8)) & _RANDOM_BITS
-    return (_time_bits(started_us) | _VERSION_AND_VARIANT | random).to_bytes(16)
+    try:
+        random = _pool.pop()
+    except IndexError:
+        _pool.extend(memoryview(os.urandom(8 * 256)).cast("Q"))
+        random = int.from_bytes(os.urandom(8))
+    return (_time_bits(started_us) | _VERSION_AND_VARIANT | random & _RANDOM_BITS).to_bytes(16)
 
 
 def uuid7_floor(instant_us: int) -> bytes:

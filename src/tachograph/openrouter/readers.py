@@ -23,40 +23,24 @@ _NOTHING = (b"", b"null", b'""', b"[]", b"{}")
 class Answer:
     """What an answer has said so far. Bytes are JSON as sent."""
 
-    __slots__ = (
-        "chunks",
-        "error",
-        "failed",
-        "finish_reason",
-        "generation_id",
-        "has_token",
-        "native_finish_reason",
-        "provider",
-        "response_model",
-        "routing",
-        "service_tier",
-        "terminal",
-        "usage",
-    )
-
-    def __init__(self) -> None:
-        self.chunks = 0
-        """JSON data events so far."""
-        self.has_token = False
-        """A content, reasoning, tool-call or image piece that is not empty came."""
-        self.terminal = False
-        """The terminal marker, or the whole of a valid JSON answer, was seen."""
-        self.failed = False
-        """An error inside the answer, or finish_reason `error`."""
-        self.error: bytes | None = None
-        self.response_model: str | None = None
-        self.provider: str | None = None
-        self.generation_id: str | None = None
-        self.finish_reason: str | None = None
-        self.native_finish_reason: str | None = None
-        self.service_tier: str | None = None
-        self.routing: bytes | None = None
-        self.usage: bytes | None = None
+    # What is not said stays at these: most answers say few of them.
+    chunks: int = 0
+    """JSON data events so far."""
+    has_token: bool = False
+    """A content, reasoning, tool-call or image piece that is not empty came."""
+    terminal: bool = False
+    """The terminal marker, or the whole of a valid JSON answer, was seen."""
+    failed: bool = False
+    """An error inside the answer, or finish_reason `error`."""
+    error: bytes | None = None
+    response_model: str | None = None
+    provider: str | None = None
+    generation_id: str | None = None
+    finish_reason: str | None = None
+    native_finish_reason: str | None = None
+    service_tier: str | None = None
+    routing: bytes | None = None
+    usage: bytes | None = None
 
     def body(self, data: bytes) -> None:
         """Reads a whole JSON answer."""
@@ -183,8 +167,6 @@ class _FirstChunk(_Members):
 class ChatAnswer(Answer):
     """/chat/completions, /completions, and the plain answers of the other endpoints."""
 
-    __slots__ = ()
-
     _whole = staticmethod(msgspec.json.Decoder(_Chunk).decode)
     _first = staticmethod(msgspec.json.Decoder(_FirstChunk).decode)
     _later = staticmethod(msgspec.json.Decoder(_LaterChunk).decode)
@@ -272,8 +254,6 @@ class _ResponsesEvent(_Members):
 class ResponsesAnswer(Answer):
     """/responses: the usage comes inside `response.completed`."""
 
-    __slots__ = ()
-
     _whole = staticmethod(msgspec.json.Decoder(_Response).decode)
     _first = staticmethod(msgspec.json.Decoder(_ResponsesEvent).decode)
     _later = _first
@@ -354,8 +334,6 @@ class _MessagesEvent(_Message):
 
 class MessagesAnswer(Answer):
     """/messages: cost and final usage come in `message_delta`; a stray [DONE] follows."""
-
-    __slots__ = ()
 
     _whole = staticmethod(msgspec.json.Decoder(_Message).decode)
     _first = staticmethod(msgspec.json.Decoder(_MessagesEvent).decode)

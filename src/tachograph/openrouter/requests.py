@@ -21,36 +21,34 @@ INT64 = 2**63 - 1
 class RequestFacts:
     """What a request said of itself; None where it said nothing."""
 
-    __slots__ = (
-        "max_tokens",
-        "model",
-        "other",
-        "parameters",
-        "reasoning_effort",
-        "response_format",
-        "session_id",
-        "stream",
-        "temperature",
-        "tools",
-        "top_p",
-        "user_id",
-    )
+    model: str | None = None
+    stream: bool = False
+    max_tokens: int | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    reasoning_effort: str | None = None
+    response_format: str | None = None
+    tools: int | None = None
+    session_id: str | None = None
+    user_id: str | None = None
+    parameters: dict[str, Any] | None = None
+    other: list[str] | None = None
 
-    def __init__(self) -> None:
-        self.model: str | None = None
-        self.stream: bool | None = None
-        self.max_tokens: int | None = None
-        self.temperature: float | None = None
-        self.top_p: float | None = None
-        self.reasoning_effort: str | None = None
-        self.response_format: str | None = None
-        self.tools: int | None = None
-        self.session_id: str | None = None
-        self.user_id: str | None = None
-        self.parameters: dict[str, Any] | None = None
-        self.other: list[str] | None = None
+    def as_fields(self) -> tuple[Any, ...]:
+        """The fields of `Call` from `request_model` to `parameters`."""
+        return (
+            self.model,
+            self.stream,
+            self.max_tokens,
+            self.temperature,
+            self.top_p,
+            self.reasoning_effort,
+            self.response_format,
+            self.tools,
+            self._parameters_json(),
+        )
 
-    def parameters_json(self) -> str | None:
+    def _parameters_json(self) -> str | None:
         """The parameters as a JSON object, the names of other fields under `other_fields`."""
         if self.parameters is None and self.other is None:
             return None
