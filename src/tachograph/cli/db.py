@@ -1,0 +1,110 @@
+"""`tachograph db`: the database's revision, and what crashed processes left in their journals."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import typer
+from rich.progress import Progress
+
+from tachograph.cli.options import DEFAULT_DB, Db
+from tachograph.cli.output import stderr
+from tachograph.openrouter.usage import read_usage
+from tachograph.settings import Settings
+from tachograph.store import migrate
+from tachograph.store.adoption import adopt
+from tachograph.store.database import open_engine, without_secret
+from tachograph.store.folder import journal_folder
+from tachograph.store.insert import Inserter
+from tachograph.store.prices import PriceBook
+from tachograph.store.rows import call_row
+from tachograph.store.schema import REVISION
+from tachograph.store.writer import replay as replay_journal
+from tachograph.telemetry.spans import Spans
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from sqlalchemy.engine import Engine
+
+    from tachograph.core.records import Call
+
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
+
+
+@app.command()
+def upgrade(db: Db = DEFAULT_DB) -> None:
+    """Create the tables, or bring them up to the revision that this version needs."""
+    with _opened(db) as engine:
+        before = migrate.current(engine)
+        migrate.upgrade(engine)
+    if before == REVISION:
+        typer.echo(f"{without_secret(db)} has revision {REVISION} already")
+    else:
+        was = before or "nothing"
+        typer.echo(f"{without_secret(db)} has been upgraded from {was} to {REVISION}")
+
+
+@app.command()
+def current(db: Db = DEFAULT_DB) -> None:
+    """Show the revision of the database; `none` where it has no tables of ours."""
+    with _opened(db, read_only=True) as engine:
+        typer.echo(migrate.current(engine) or "none")
+
+
+@app.command()
+def check(db: Db = DEFAULT_DB) -> None:
+    """Say whether this version can use the database; exit status 1 when it cannot."""
+    with _opened(db, read_only=True) as engine:
+        migrate.check(engine)
+    typer.echo(f"{without_secret(db)} has revision {REVISION}, the one that is needed")
+
+
+@app.command()
+def replay(db: Db = DEFAULT_DB) -> None:
+    """Store what processes that died left in their journals; those of the living are left alone."""
+    folder = journal_folder(db, Settings.of(url=db).journal_dir)
+    journals = stored = 0
+    with _opened(db) as engine, Progress(console=stderr, transient=True) as progress:
+        migrate.ensure(engine)
+        inserter, row_of = Inserter(engine), _row_of(engine)
+        task = progress.add_task("Journals", total=None)
+        for adopted in adopt(folder):
+            try:
+                stored += replay_journal(adopted, inserter, row_of)
+            except BaseException:
+                adopted.release()
+                raise
+            adopted.delete()
+            journals += 1
+            progress.advance(task)
+    typer.echo(
+        f"{_count(stored, 'call')} stored from {_count(journals, 'journal')} "
+        f"of processes that ended, in {folder}"
+    )
+
+
+@contextmanager
+def _opened(db: str, *, read_only: bool = False) -> Iterator[Engine]:
+    engine = open_engine(db, read_only=read_only)
+    try:
+        yield engine
+    finally:
+        engine.dispose()
+
+
+def _row_of(engine: Engine) -> Callable[[Call], tuple[Any, ...]]:
+    prices, spans = PriceBook(engine), Spans()
+    prices.refresh()
+
+    def row(call: Call) -> tuple[Any, ...]:
+        usage = read_usage(call)
+        cost = prices.cost(call, usage)
+        return call_row(call, usage, cost, spans.make(call, usage, cost))
+
+    return row
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
