@@ -7,6 +7,7 @@ be read stays None.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -73,15 +74,15 @@ class Answer:
     def _decode(self, decode: Callable[[bytes], Any], data: bytes) -> Any:
         """The message; with its members alone where a part of it has an unforeseen type; None
         where it is no JSON object."""
-        try:
-            return decode(data)
-        except msgspec.ValidationError:
-            try:
-                return _members(data)
-            except (msgspec.DecodeError, UnicodeDecodeError):
-                return None
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            return None
+        for read in (decode, _members):
+            for text in (data, None):
+                try:
+                    return read(_repaired(data) if text is None else text)
+                except msgspec.ValidationError:
+                    break
+                except (msgspec.DecodeError, UnicodeDecodeError):
+                    continue
+        return None
 
     def _common(self, message: _Members) -> None:
         """The members that every dialect has at the top of an answer."""
@@ -381,6 +382,19 @@ class MessagesAnswer(Answer):
 
 
 _members = msgspec.json.Decoder(_Members).decode
+
+# Half of a surrogate pair: some providers cut an emoji in two, each half in a chunk of its own.
+_HALF = re.compile(
+    rb"\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F])"
+    rb"|(?<!\\u[dD][89abAB][0-9a-fA-F]{2})\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+)
+
+
+def _repaired(data: bytes) -> bytes:
+    """The text with what is no Unicode replaced, so that the rest can be read."""
+    return _HALF.sub(rb"\\ufffd", data.decode("utf-8", "replace").encode())
+
+
 _READERS: dict[Dialect, type[Answer]] = {
     "chat": ChatAnswer,
     "responses": ResponsesAnswer,
@@ -396,7 +410,7 @@ def reader_for(dialect: Dialect) -> Answer:
 def _text(value: Any) -> str | None:
     """A short text, or None for anything else."""
     if isinstance(value, str) and value and len(value) <= 512:
-        return value
+        return value if "\0" not in value else value.replace("\0", "")
     return None
 
 
