@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from decimal import Decimal
 from typing import Any, NamedTuple
 
@@ -97,12 +97,6 @@ COST = Cost(
 )
 
 
-def call_with(ids: SpanIds | None = None, **changes: Any) -> Call:
-    """The completed call with other facts, and the ids of its span."""
-    fixed = {} if ids is None else msgspec.structs.asdict(ids)
-    return msgspec.structs.replace(COMPLETED, **{**fixed, **changes})
-
-
 class Sdk(NamedTuple):
     provider: TracerProvider
     exporter: InMemorySpanExporter
@@ -116,15 +110,44 @@ class Sdk(NamedTuple):
         return span
 
 
-def sdk_with(**settings: Any) -> Sdk:
-    exporter = InMemorySpanExporter()
-    provider = TracerProvider(shutdown_on_exit=False, **settings)
-    provider.add_span_processor(SimpleSpanProcessor(exporter))
-    return Sdk(provider, exporter)
+@pytest.fixture
+def call_with() -> Callable[..., Call]:
+    """The completed call with other facts, and the ids of its span."""
+
+    def call_with(ids: SpanIds | None = None, **changes: Any) -> Call:
+        fixed = {} if ids is None else msgspec.structs.asdict(ids)
+        return msgspec.structs.replace(COMPLETED, **{**fixed, **changes})
+
+    return call_with
 
 
 @pytest.fixture
-def sdk() -> Iterator[Sdk]:
-    sdk = sdk_with()
-    yield sdk
-    sdk.provider.shutdown()
+def usage() -> Usage:
+    return USAGE
+
+
+@pytest.fixture
+def cost() -> Cost:
+    return COST
+
+
+@pytest.fixture
+def sdk_with() -> Iterator[Callable[..., Sdk]]:
+    """An SDK with these settings of a TracerProvider."""
+    made = []
+
+    def sdk_with(**settings: Any) -> Sdk:
+        exporter = InMemorySpanExporter()
+        provider = TracerProvider(shutdown_on_exit=False, **settings)
+        provider.add_span_processor(SimpleSpanProcessor(exporter))
+        made.append(provider)
+        return Sdk(provider, exporter)
+
+    yield sdk_with
+    for provider in made:
+        provider.shutdown()
+
+
+@pytest.fixture
+def sdk(sdk_with: Callable[..., Sdk]) -> Sdk:
+    return sdk_with()

@@ -122,11 +122,14 @@ def _put_request(attributes: Attributes, call: Call, dialect: Dialect) -> None:
         if isinstance(value, str | bool | int | float):
             attributes[names.OPENROUTER_TAG + tag] = value
     if call.parameters is not None:
-        _put_parameters(attributes, _object(call.parameters), call.operation_name)
+        _put_parameters(attributes, _object(call.parameters), call.operation_name, dialect)
 
 
 def _put_parameters(
-    attributes: Attributes, parameters: dict[str, Any], operation_name: str | None
+    attributes: Attributes,
+    parameters: dict[str, Any],
+    operation_name: str | None,
+    dialect: Dialect,
 ) -> None:
     def number(name: str, parameter: str, kind: type[int] | type[float]) -> None:
         value = parameters.get(parameter)
@@ -134,7 +137,7 @@ def _put_parameters(
             attributes[name] = kind(value)
 
     number(names.GEN_AI_REQUEST_SEED, "seed", int)
-    number(names.GEN_AI_REQUEST_TOP_K, "top_k", int)
+    number(names.GEN_AI_REQUEST_TOP_K, "top_k", dialect.request_top_k)
     number(names.GEN_AI_REQUEST_FREQUENCY_PENALTY, "frequency_penalty", float)
     number(names.GEN_AI_REQUEST_PRESENCE_PENALTY, "presence_penalty", float)
     if parameters.get("n") != 1:

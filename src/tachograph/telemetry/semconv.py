@@ -90,6 +90,8 @@ class Dialect(NamedTuple):
     """The names in which the two dialects differ; None where a dialect has none."""
 
     usage_cache_write: str
+    request_top_k: type[int] | type[float]
+    """The type of `gen_ai.request.top_k`."""
     request_reasoning_level: str | None
     usage_audio_input: str | None
     usage_audio_output: str | None
@@ -98,6 +100,7 @@ class Dialect(NamedTuple):
 
 MAIN: Final = Dialect(
     usage_cache_write="gen_ai.usage.cache_write.input_tokens",
+    request_top_k=int,
     request_reasoning_level="gen_ai.request.reasoning.level",
     usage_audio_input="gen_ai.usage.audio.input_tokens",
     usage_audio_output="gen_ai.usage.audio.output_tokens",
@@ -106,6 +109,7 @@ MAIN: Final = Dialect(
 
 V1_42: Final = Dialect(
     usage_cache_write="gen_ai.usage.cache_creation.input_tokens",
+    request_top_k=float,
     request_reasoning_level=None,
     usage_audio_input=None,
     usage_audio_output=None,

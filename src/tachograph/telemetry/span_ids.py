@@ -26,10 +26,12 @@ if TYPE_CHECKING:
 # Bits 8 and 9 as in OTLP's `Span.flags`: samplers treat a parent of another process differently.
 _HAS_IS_REMOTE: Final = 0x100
 _IS_REMOTE: Final = 0x200
+_LOCAL_OR_REMOTE: Final = (_HAS_IS_REMOTE, _HAS_IS_REMOTE | _IS_REMOTE)
 
 # Not `random` itself: an app may seed it, and then every run of it would make the same ids; and
 # drawing from it would change what the app draws.
 _random = random.Random()  # noqa: S311
+_random_bits = _random.getrandbits
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_random.seed)
 
@@ -61,8 +63,12 @@ class FixedIds:
     from the generator that the tracer had before."""
 
     def __init__(self, before: IdGenerator) -> None:
+        # what has a generator is the SDK's, so this loads nothing
+        from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
+
         self._before = before
         self._fixed = threading.local()
+        self._any_trace_id = type(before) is RandomIdGenerator
 
     def fix(self, trace_id: bytes, span_id: bytes) -> None:
         """The next span that this thread starts has these ids."""
@@ -84,10 +90,8 @@ class FixedIds:
 
     def new_trace_id(self) -> bytes:
         """A trace id as the app's own spans would have it: some backends prescribe a form."""
-        from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
-
-        if type(self._before) is RandomIdGenerator:
-            return _random_bytes(16)
+        if self._any_trace_id:
+            return _new_trace_id()
         return self._before.generate_trace_id().to_bytes(16)
 
 
@@ -113,16 +117,15 @@ def fixed_ids(tracer: Tracer) -> FixedIds | None:
 def new_ids(generator: FixedIds) -> SpanIds:
     """The ids of a span that begins now, under the span that is current."""
     parent = get_current_span().get_span_context()
-    span_id = _random_bytes(8)
     if not parent.is_valid:
-        return SpanIds(generator.new_trace_id(), span_id)
-    flags = parent.trace_flags | _HAS_IS_REMOTE
+        return SpanIds(generator.new_trace_id(), _new_span_id())
+    state = parent.trace_state
     return SpanIds(
         parent.trace_id.to_bytes(16),
-        span_id,
+        _new_span_id(),
         parent.span_id.to_bytes(8),
-        flags | _IS_REMOTE if parent.is_remote else flags,
-        parent.trace_state.to_header() or None,
+        parent.trace_flags | _LOCAL_OR_REMOTE[parent.is_remote],
+        state.to_header() if state else None,
     )
 
 
@@ -142,8 +145,12 @@ def parent_span(
     )
 
 
-def _random_bytes(length: int) -> bytes:
-    while True:
-        value = _random.getrandbits(8 * length)
-        if value:  # all zero means "no id"
-            return value.to_bytes(length)
+# 0 means "no id", so it is not one
+
+
+def _new_span_id() -> bytes:
+    return (_random_bits(64) or 1).to_bytes(8)
+
+
+def _new_trace_id() -> bytes:
+    return (_random_bits(128) or 1).to_bytes(16)

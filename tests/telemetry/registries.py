@@ -1,0 +1,126 @@
+"""The GenAI conventions' own registries, and a check of what we emit against them."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import pkgutil
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import opentelemetry.semconv._incubating.attributes as incubating
+import opentelemetry.semconv.attributes as stable
+import yaml
+
+from tests.required import missing
+
+FOLDER = Path(__file__).parents[3] / "shared" / "semconv"
+
+_TYPES: dict[str, type | tuple[type, ...]] = {
+    "string": str,
+    "int": int,
+    "double": float,
+    "boolean": bool,
+    "string[]": tuple,
+    "any": str,
+}
+
+
+class Metric(NamedTuple):
+    unit: str
+    instrument: str
+    buckets: tuple[float, ...] | None
+    required: frozenset[str]
+
+
+class Registry(NamedTuple):
+    """What one dialect says of the span of an inference and of its metrics."""
+
+    attributes: dict[str, str]
+    """Name -> type."""
+    required: frozenset[str]
+    at_start: frozenset[str]
+    metrics: dict[str, Metric]
+
+    def wrong(self, attributes: dict[str, Any], also: frozenset[str] = frozenset()) -> list[str]:
+        """What is wrong with these: missing, of another type, or under a name that is no one's."""
+        faults = [f"{name} is missing" for name in self.required - attributes.keys()]
+        for name, value in attributes.items():
+            if name in self.attributes:
+                wanted = _TYPES[self.attributes[name]]
+                if not isinstance(value, wanted) or (wanted is int and isinstance(value, bool)):
+                    faults.append(f"{name} is {value!r}, not {self.attributes[name]}")
+            elif name.startswith("gen_ai.") and name not in also:
+                faults.append(f"{name} is not of the conventions")
+            elif not name.startswith(("gen_ai.", "openrouter.")) and name not in general_names():
+                faults.append(f"{name} is nobody's name")
+        names = sorted(attributes)
+        faults += [
+            f"{name} is a name and a namespace"
+            for name in names
+            if any(other.startswith(name + ".") for other in names)
+        ]
+        return faults
+
+
+@cache
+def main() -> Registry:
+    """The main branch, as flattened from its pages."""
+    flat = json.loads((_existing() / "genai-main-2026-10" / "inference.flat.json").read_text())
+    attributes = flat["span"]["attributes"]
+    return Registry(
+        {name: said["type"] for name, said in attributes.items() if "template" not in said["type"]},
+        frozenset(n for n, said in attributes.items() if said["requirement"] == "required"),
+        frozenset(flat["span"]["at_start"]),
+        {
+            name: Metric(
+                said["unit"],
+                said["instrument"],
+                tuple(said["buckets"]) if "buckets" in said else None,
+                frozenset(said.get("requires", ())),
+            )
+            for name, said in flat["metrics"].items()
+        },
+    )
+
+
+@cache
+def v1_42() -> Registry:
+    """The resolved registry of v1.42.0-dev."""
+    path = _existing() / "genai-v1.42.0-dev" / "schema-snapshot" / "registry.yaml"
+    registry = yaml.load(path.read_text(), Loader=yaml.CSafeLoader)["registry"]
+    (span,) = (s for s in registry["spans"] if s["type"] == "gen_ai.inference.client")
+    assert span["kind"] == "client"
+    attributes = span["attributes"]
+    return Registry(
+        {a["key"]: a["type"] if isinstance(a["type"], str) else "string" for a in attributes},
+        _required(attributes),
+        frozenset(a["key"] for a in attributes if a.get("sampling_relevant")),
+        {
+            m["name"]: Metric(m["unit"], m["instrument"], None, _required(m["attributes"]))
+            for m in registry["metrics"]
+        },
+    )
+
+
+@cache
+def general_names() -> frozenset[str]:
+    """Every attribute of the conventions at large, as OpenTelemetry's own package spells them."""
+    return frozenset(
+        value
+        for package in (stable, incubating)
+        for module in pkgutil.iter_modules(package.__path__)
+        for value in vars(importlib.import_module(f"{package.__name__}.{module.name}")).values()
+        if isinstance(value, str)
+    )
+
+
+def _required(attributes: list[dict[str, Any]]) -> frozenset[str]:
+    return frozenset(a["key"] for a in attributes if a["requirement_level"] == "required")
+
+
+def _existing() -> Path:
+    if not FOLDER.is_dir():
+        missing(f"the conventions' registries are not in {FOLDER}")
+    return FOLDER
