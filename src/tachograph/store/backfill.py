@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any, cast
 import sqlalchemy as sa
 
 from tachograph.core.records import Usage
-from tachograph.store.database import write_transaction
+from tachograph.store.database import failure, write_transaction
 from tachograph.store.prices import PriceBook
 from tachograph.store.schema import Instant, calls
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from sqlalchemy.engine import Engine
 
@@ -26,24 +26,34 @@ def backfill(engine: Engine, progress: Callable[[int], object] | None = None) ->
 
     `spent_usd` and `cost_source` are filled where they were unknown, and `model` is looked up
     again; nothing else changes. Returns how many calls were filled; `progress` is told after each
-    batch how many more were looked at.
+    batch how many more were looked at. StoreError when the database fails.
     """
+    filled = 0
+    try:
+        for looked_at, changed in _batches(engine):
+            filled += changed
+            if progress is not None:
+                progress(looked_at)
+    except sa.exc.DBAPIError as error:
+        raise failure(engine.url, error) from error
+    return filled
+
+
+def _batches(engine: Engine) -> Iterator[tuple[int, int]]:
+    """Looks through the calls; yields how many a batch held and how many it filled."""
     book = PriceBook(engine)
-    filled, last = 0, b""
+    query = _LACKING
     while True:
-        query = _LACKING.where(calls.c.id > last) if last else _LACKING
         with engine.connect() as connection:
             rows = connection.execute(query).all()
         if not rows:
-            return filled
-        last = rows[-1].id
+            return
         changes = [change for row in rows if (change := _change(book, row)) is not None]
         if changes:
             with write_transaction(engine) as connection:
                 connection.execute(_FILL, changes)
-        filled += len(changes)
-        if progress is not None:
-            progress(len(rows))
+        yield len(rows), len(changes)
+        query = _LACKING.where(calls.c.id > rows[-1].id)
 
 
 def _change(book: PriceBook, row: Any) -> dict[str, Any] | None:

@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from msgspec.structs import replace
 
 from tachograph.core.records import Price
-from tachograph.store.database import write_transaction
+from tachograph.store.database import failure, write_transaction
 from tachograph.store.prices import read_prices, same_rates, valid_at
 from tachograph.store.schema import EPOCH, prices
 
@@ -57,19 +57,23 @@ def record_prices(
 
     `valid_from_us` says since when the first price known of a series may be taken as valid.
     `whole_listing` and `whole_endpoints` (models) say for what the reading is complete: what is
-    missing there is closed, unless `misread` holds its model or endpoint tag.
+    missing there is closed, unless `misread` holds its model or endpoint tag. StoreError when
+    the database fails.
     """
-    with write_transaction(engine) as connection:
-        if connection.dialect.name == "postgresql":  # two readings at once: one after the other
-            connection.execute(sa.text("LOCK TABLE prices IN SHARE ROW EXCLUSIVE MODE"))
-        history = _History(read_prices(connection), fetched_us, valid_from_us, source)
-        for price in read:
-            history.enter(price)
-        for model, provider, tag, tier in list(history.series):
-            whole = whole_listing if provider is None else model in whole_endpoints
-            if whole and model not in misread and tag not in misread:
-                history.leave_out((model, provider, tag, tier))
-        history.write(connection)
+    try:
+        with write_transaction(engine) as connection:
+            if connection.dialect.name == "postgresql":  # two readings at once: one after the other
+                connection.execute(sa.text("LOCK TABLE prices IN SHARE ROW EXCLUSIVE MODE"))
+            history = _History(read_prices(connection), fetched_us, valid_from_us, source)
+            for price in read:
+                history.enter(price)
+            for model, provider, tag, tier in list(history.series):
+                whole = whole_listing if provider is None else model in whole_endpoints
+                if whole and model not in misread and tag not in misread:
+                    history.leave_out((model, provider, tag, tier))
+            history.write(connection)
+    except sa.exc.DBAPIError as error:
+        raise failure(engine.url, error) from error
     return history.changes()
 
 
@@ -103,7 +107,7 @@ class _History:
         if series in self._entered:
             return
         self._entered.add(series)
-        read = replace(read, source=self._source, fetched_us=self._at)
+        read = replace(read, valid_from_us=self._at, fetched_us=self._at, source=self._source)
         rows = self.series.get(series)
         if not rows:
             self._new.append(read)
