@@ -170,10 +170,7 @@ def _compare_whole(name: str, op: str, value: Fraction) -> Pushed | None:
 
 def _compare_as_float(part: pl.Expr, op: str, value: Any) -> Pushed | None:
     """A column that polars casts to float first: the range is made wider than rounding errs."""
-    inner = part.meta.pop()
-    name = (
-        _column(inner[0]) if len(inner) == 1 and part.meta.eq(inner[0].cast(pl.Float64)) else None
-    )
+    name = _cast_column(part)
     if name is None or op == "!=" or not isinstance(value, float) or not math.isfinite(value):
         return None
     kind = _kind(name)
@@ -191,6 +188,15 @@ def _compare_as_float(part: pl.Expr, op: str, value: Any) -> Pushed | None:
         conditions.append(queries.compare(name, "<=", high))
     condition = conditions[0] if len(conditions) == 1 else queries.both(*conditions)
     return Pushed(condition, exact=False)
+
+
+def _cast_column(part: pl.Expr) -> str | None:
+    """The stored column that an expression casts to float, as polars itself casts or strictly."""
+    inner = part.meta.pop()
+    if len(inner) != 1:
+        return None
+    casts = (inner[0].cast(pl.Float64, strict=strict) for strict in (False, True))
+    return _column(inner[0]) if any(part.meta.eq(cast) for cast in casts) else None
 
 
 def _any_of(name: str, values: Any) -> Pushed | None:
