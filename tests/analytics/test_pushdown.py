@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from decimal import Decimal
 from itertools import cycle
-from typing import Any, cast
+from typing import Any
 from uuid import UUID
 
 import polars as pl
@@ -62,11 +62,14 @@ ROWS = rows()
 IDS = [str(UUID(bytes=one["id"])) for one in ROWS[::40]]
 
 
-def column(name: str, values: list[Any], *more: Any) -> tuple[pl.Expr, st.SearchStrategy[Any]]:
+Column = tuple[pl.Expr, st.SearchStrategy[Any]]
+
+
+def column(name: str, values: list[Any], *more: Any) -> Column:
     return pl.col(name), st.sampled_from([value for value in [*values, *more] if value is not None])
 
 
-ORDERED = [
+ORDERED: list[Column] = [
     column("input_tokens", INTEGERS, 3, -(2**63)),
     column("attempt", SMALL, 3, 100_000),
     column("latency_seconds", FLOATS, 0.2, float("nan"), -float("inf")),
@@ -74,14 +77,14 @@ ORDERED = [
     column("started_at", [NOON + tick for tick in TICKS], NOON + timedelta(microseconds=2)),
     column("id", IDS, IDS[0].upper(), IDS[0][:9], "zz"),
 ]
-EQUAL = [
+EQUAL: list[Column] = [
     *ORDERED,
     column("model", TEXTS, "b", "a\0b"),
     column("outcome", OUTCOMES),
     column("stream", BOOLEANS),
     column("trace_id", ["ab" * 16, "AB" * 16, "00" * 16, "ab", "x"]),
 ]
-AS_FLOAT = [
+AS_FLOAT: list[Column] = [
     column("input_tokens", [0.5, 1.0, 2.0**53, 2.0**63, 1e30, -1.5, float("inf")]),
     column("spent_usd", [0.0, 1e-12, 1.5e-12, 0.1, 1.0, float(MOST), 1e30, float("nan")]),
     column("attempt", [0.5, 1.0, 1.5, 32767.0, 1e10]),
@@ -236,8 +239,8 @@ c = pl.col
     ],
     ids=str,
 )
-def test_forms_that_go_to_sql(tables: Tables, predicate: pl.Expr, sql: str) -> None:
-    (sent,) = explain_sql(tables.scan.filter(predicate))
+def test_forms_that_go_to_sql(sqlite_store: Store, predicate: pl.Expr, sql: str) -> None:
+    (sent,) = explain_sql(scan_calls(sqlite_store([])).filter(predicate))
     assert sql in sent.partition("WHERE")[2]
 
 
@@ -256,6 +259,6 @@ def test_forms_that_go_to_sql(tables: Tables, predicate: pl.Expr, sql: str) -> N
     ],
     ids=str,
 )
-def test_forms_that_polars_keeps(tables: Tables, predicate: pl.Expr) -> None:
-    (sent,) = explain_sql(tables.scan.filter(predicate))
+def test_forms_that_polars_keeps(sqlite_store: Store, predicate: pl.Expr) -> None:
+    (sent,) = explain_sql(scan_calls(sqlite_store([])).filter(predicate))
     assert "WHERE" not in sent
