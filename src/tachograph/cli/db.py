@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import typer
 from rich.progress import Progress
@@ -18,17 +18,15 @@ from tachograph.store.database import open_engine, without_secret
 from tachograph.store.folder import journal_folder
 from tachograph.store.insert import Inserter
 from tachograph.store.prices import PriceBook
-from tachograph.store.rows import call_row
+from tachograph.store.rows import RowMaker
 from tachograph.store.schema import REVISION
 from tachograph.store.writer import replay as replay_journal
 from tachograph.telemetry.spans import Spans
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from sqlalchemy.engine import Engine
-
-    from tachograph.core.records import Call
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
 
@@ -68,11 +66,12 @@ def replay(db: Db = DEFAULT_DB) -> None:
     journals = stored = 0
     with _opened(db) as engine, Progress(console=stderr, transient=True) as progress:
         migrate.ensure(engine)
-        inserter, row_of = Inserter(engine), _row_of(engine)
+        inserter = Inserter(engine)
+        row_maker = RowMaker(read_usage, PriceBook(engine), Spans())
         task = progress.add_task("Journals", total=None)
         for adopted in adopt(folder):
             try:
-                stored += replay_journal(adopted, inserter, row_of)
+                stored += replay_journal(adopted, inserter, row_maker)
             except BaseException:
                 adopted.release()
                 raise
@@ -92,18 +91,6 @@ def _opened(db: str, *, read_only: bool = False) -> Iterator[Engine]:
         yield engine
     finally:
         engine.dispose()
-
-
-def _row_of(engine: Engine) -> Callable[[Call], tuple[Any, ...]]:
-    prices, spans = PriceBook(engine), Spans()
-    prices.refresh()
-
-    def row(call: Call) -> tuple[Any, ...]:
-        usage = read_usage(call)
-        cost = prices.cost(call, usage)
-        return call_row(call, usage, cost, spans.make(call, usage, cost))
-
-    return row
 
 
 def _count(number: int, noun: str) -> str:

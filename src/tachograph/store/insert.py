@@ -22,8 +22,7 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import Connection, Engine
 
     from tachograph.core.records import Call
-
-Row = tuple[Any, ...]
+    from tachograph.store.rows import Row
 
 
 class Ledger(msgspec.Struct):

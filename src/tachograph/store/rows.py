@@ -1,23 +1,55 @@
-"""Call, Usage and Cost -> the tuple that goes into `calls`, in the order of its columns."""
+"""Call -> Usage and Cost -> the tuple that goes into `calls`, in the order of its columns."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from tachograph.core.records import Usage
 from tachograph.store.schema import calls, pico
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from decimal import Decimal
 
     from tachograph.core.records import Call, Cost
+    from tachograph.store.prices import PriceBook
 
 _NO_USAGE = Usage()
 
+Row = tuple[Any, ...]
 
-def call_row(
-    call: Call, usage: Usage | None, cost: Cost, trace_sampled: bool | None
-) -> tuple[Any, ...]:
+
+class Spans(Protocol):
+    """Makes the span of a call; says whether it was sampled, None without a tracer."""
+
+    def make(self, call: Call, usage: Usage | None, cost: Cost) -> bool | None: ...
+
+
+class RowMaker:
+    """Reads, prices and traces calls, and gives their rows.
+
+    `read_usage` and `spans` are handed down from the rooms that know OpenRouter and OpenTelemetry.
+    """
+
+    def __init__(
+        self, read_usage: Callable[[Call], Usage | None], prices: PriceBook, spans: Spans
+    ) -> None:
+        self._read_usage = read_usage
+        self._prices = prices
+        self._spans = spans
+
+    def rows(self, calls: list[Call]) -> list[Row]:
+        """The rows of a batch; their spans are made."""
+        self._prices.refresh()
+        return [self._row(call) for call in calls]
+
+    def _row(self, call: Call) -> Row:
+        usage = self._read_usage(call)
+        cost = self._prices.cost(call, usage)
+        return call_row(call, usage, cost, self._spans.make(call, usage, cost))
+
+
+def call_row(call: Call, usage: Usage | None, cost: Cost, trace_sampled: bool | None) -> Row:
     """The row in the forms that SQLite takes: ids as bytes, money as pico-dollars."""
     u = usage or _NO_USAGE
     return (

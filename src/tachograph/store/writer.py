@@ -12,7 +12,7 @@ import threading
 import time
 from contextlib import suppress
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
@@ -23,17 +23,17 @@ from tachograph.store.database import open_engine, without_secret
 from tachograph.store.insert import Inserter, Ledger, as_records
 from tachograph.store.journal import Pending
 from tachograph.store.prices import PriceBook
-from tachograph.store.rows import call_row
+from tachograph.store.rows import RowMaker
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sqlalchemy.engine import Engine
 
-    from tachograph.core.records import Call, Cost, Usage
+    from tachograph.core.records import Call, Usage
     from tachograph.store.adoption import Adopted
-    from tachograph.store.insert import Row
     from tachograph.store.journal import Journal
+    from tachograph.store.rows import Row, Spans
 
 logger = logging.getLogger("tachograph")
 
@@ -47,16 +47,9 @@ UNSTORABLE = "unstorable"
 """Reason of a call that the database refuses, and of a journal record that cannot be read."""
 
 
-class Spans(Protocol):
-    """Makes the span of a call; says whether it was sampled, None without a tracer."""
-
-    def make(self, call: Call, usage: Usage | None, cost: Cost) -> bool | None: ...
-
-
 class Writer:
     """Takes calls from the journal and stores them, until it is closed.
 
-    `read_usage` and `spans` are handed down from the rooms that know OpenRouter and OpenTelemetry.
     `before_batch` is called on this thread before a batch is taken: calls may end in it.
     """
 
@@ -74,10 +67,8 @@ class Writer:
         self._shown = without_secret(url)
         self._journal = journal
         self._ledger = ledger
-        self._read_usage = read_usage
-        self._spans = spans
         self._before_batch = before_batch
-        self._prices = PriceBook(self._engine)
+        self._row_maker = RowMaker(read_usage, PriceBook(self._engine), spans)
         self._inserter: Inserter | None = None  # None: the database is not open yet
         self._adopted = journal.folder is None
         self._thread: threading.Thread | None = None
@@ -192,8 +183,7 @@ class Writer:
             self._batch_is_full = len(self._batch) == BATCH
             if self._batch:
                 if not self._rows:
-                    self._prices.refresh()
-                    self._rows = [self._row(pending.call) for pending in self._batch]
+                    self._rows = self._row_maker.rows([p.call for p in self._batch])
                 self._store(inserter)
         except (sa.exc.SQLAlchemyError, TachographError, OSError) as exc:
             self._in_trouble(exc)
@@ -208,11 +198,6 @@ class Writer:
             migrate.ensure(self._engine)
             self._inserter = Inserter(self._engine)
         return self._inserter
-
-    def _row(self, call: Call) -> Row:
-        usage = self._read_usage(call)
-        cost = self._prices.cost(call, usage)
-        return call_row(call, usage, cost, self._spans.make(call, usage, cost))
 
     def _store(self, inserter: Inserter) -> None:
         try:
@@ -246,7 +231,7 @@ class Writer:
         assert self._journal.folder is not None
         for adopted in adopt(self._journal.folder):
             try:
-                replay(adopted, inserter, self._row)
+                replay(adopted, inserter, self._row_maker)
             except BaseException:
                 adopted.release()
                 raise
@@ -290,7 +275,7 @@ class Writer:
         return self._trouble
 
 
-def replay(adopted: Adopted, inserter: Inserter, row_of: Callable[[Call], Row]) -> int:
+def replay(adopted: Adopted, inserter: Inserter, row_maker: RowMaker) -> int:
     """Stores what a dead process left: how many calls were not in SQL yet.
 
     Streams that had begun and never ended are stored as abandoned, since their process died.
@@ -319,7 +304,7 @@ def replay(adopted: Adopted, inserter: Inserter, row_of: Callable[[Call], Row]) 
     )
     added = 0
     for start in range(0, len(missing), BATCH):
-        added += inserter.store([row_of(c) for c in missing[start : start + BATCH]], ledger)
+        added += inserter.store(row_maker.rows(missing[start : start + BATCH]), ledger)
     if not missing and adopted.recorder_id:
         inserter.store((), ledger)
     return added
