@@ -24,11 +24,11 @@ from tachograph.openrouter.catalog import (
 )
 from tachograph.openrouter.models import ModelNames
 from tachograph.store.backfill import backfill
-from tachograph.store.database import open_engine
-from tachograph.store.migrate import check, ensure
 from tachograph.store.price_history import record_prices
 from tachograph.store.prices import read_prices
+from tachograph.store.reading import reading
 from tachograph.store.schema import microseconds
+from tachograph.store.writing import writing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -71,21 +71,20 @@ def sync(
     """Read the listed prices of today and enter what changed into the history."""
     if from_file is not None and endpoints:
         raise typer.BadParameter("endpoints are asked of OpenRouter, which --from does not do")
-    engine = open_engine(db)
-    ensure(engine)
     now_us = microseconds(datetime.now(UTC))
     since_us = None if since is None else microseconds(since)
-    if from_file is not None:
-        listing = _understand(read_models, from_file.read_bytes(), now_us, str(from_file))
-        _enter_listing(engine, listing, from_file.name, now_us, since_us)
-    else:
-        with Fetcher(base_url) as fetcher:
-            listing = fetch_listing(fetcher, now_us)
-            _enter_listing(engine, listing, fetcher.base_url, now_us, since_us)
-            if endpoints:
-                _enter_endpoints(engine, fetcher, listing, now_us, since_us)
-    if since is not None:
-        _price_older_calls(engine)
+    with writing(db) as engine:
+        if from_file is not None:
+            listing = _understand(read_models, from_file.read_bytes(), now_us, str(from_file))
+            _enter_listing(engine, listing, from_file.name, now_us, since_us)
+        else:
+            with Fetcher(base_url) as fetcher:
+                listing = fetch_listing(fetcher, now_us)
+                _enter_listing(engine, listing, fetcher.base_url, now_us, since_us)
+                if endpoints:
+                    _enter_endpoints(engine, fetcher, listing, now_us, since_us)
+        if since is not None:
+            _price_older_calls(engine)
 
 
 @app.command("import")
@@ -106,20 +105,9 @@ def import_(
     ] = None,
 ) -> None:
     """Enter saved answers of /models or /models/ID/endpoints into the history."""
-    engine = open_engine(db)
-    ensure(engine)
-    for file in files:
-        saved = at or datetime.fromtimestamp(file.stat().st_mtime, UTC)
-        body, at_us = file.read_bytes(), microseconds(saved)
-        try:
-            answer = read_endpoints(body, at_us)
-            prices, problems = answer.prices, answer.problems
-        except ValueError:
-            listing = _understand(read_models, body, at_us, str(file))
-            prices, problems = tuple(model.price for model in listing.models), listing.problems
-        changes = record_prices(engine, prices, at_us, file.name)
-        _tell(f"{file.name}, saved {saved:%Y-%m-%d %H:%M} UTC: {len(prices)} prices", changes)
-        _warn(problems)
+    with writing(db) as engine:
+        for file in files:
+            _import(engine, file, at or datetime.fromtimestamp(file.stat().st_mtime, UTC))
 
 
 @app.command()
@@ -129,9 +117,7 @@ def history(
     form: OutputFormat = Format.TABLE,
 ) -> None:
     """The prices of a model and when each was valid, in USD: the table for a million tokens."""
-    engine = open_engine(db, read_only=True)
-    check(engine)
-    with engine.connect() as connection:
+    with reading(db) as engine, engine.connect() as connection:
         rows = read_prices(connection)
     found = ModelNames(row for row in rows if row.provider is None).resolve(model, None)
     rows = [row for row in rows if row.model == found]
@@ -172,6 +158,19 @@ def fetch_endpoints(
                 problems.append(Problem(model, str(error)))
             step(1, len(models))
     return answers, problems
+
+
+def _import(engine: Engine, file: Path, saved: datetime) -> None:
+    body, at_us = file.read_bytes(), microseconds(saved)
+    try:
+        answer = read_endpoints(body, at_us)
+        prices, problems = answer.prices, answer.problems
+    except ValueError:
+        listing = _understand(read_models, body, at_us, str(file))
+        prices, problems = tuple(model.price for model in listing.models), listing.problems
+    changes = record_prices(engine, prices, at_us, file.name)
+    _tell(f"{file.name}, saved {saved:%Y-%m-%d %H:%M} UTC: {len(prices)} prices", changes)
+    _warn(problems)
 
 
 def _enter_listing(
