@@ -1,0 +1,45 @@
+# make demo | test | check | docs. Each sets itself up in .venv; a second run starts at once.
+
+PYTHON_FILES := src tests benchmarks migrations docs
+BIN := .venv/bin
+USE := .venv/.ready-for-use
+DEV := .venv/.ready-for-development
+
+.PHONY: help demo test check lint docs docs-check clean
+
+help:
+	@echo "make demo    record some 200 calls to a stand-in for OpenRouter, and report on them"
+	@echo "make test    run the tests (ARGS=... goes to pytest)"
+	@echo "make check   all that a change must pass: format, lint, types, imports, docs, tests"
+	@echo "make docs    write the generated pages of docs/ again"
+
+demo: $(USE)
+	@$(BIN)/tachograph demo $(ARGS)
+
+test: $(DEV)
+	$(BIN)/python -m pytest $(ARGS)
+
+check: lint docs-check test
+
+lint: $(DEV)
+	$(BIN)/ruff format --check $(PYTHON_FILES)
+	$(BIN)/ruff check $(PYTHON_FILES)
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+docs: $(DEV)
+	$(BIN)/python docs/generate.py
+
+docs-check: $(DEV)
+	$(BIN)/python docs/generate.py --check
+
+clean:
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+$(USE): pyproject.toml constraints.txt tools/venv
+	@tools/venv demo,httpx2
+	@touch $@
+
+$(DEV): pyproject.toml constraints.txt tools/venv
+	@tools/venv adbc,demo,httpx2,otlp,postgres dev
+	@touch $(USE) $@
