@@ -150,6 +150,15 @@ def upgrade() -> None:
     )
     op.create_index("ix_prices_model", "prices", ["model"])
     op.create_table(
+        "reconciliations",
+        sa.Column("call_id", ID, nullable=False),
+        sa.Column("asked_us", INSTANT, nullable=False),
+        sa.Column("found", sa.Boolean(), nullable=False),
+        sa.Column("total_picousd", sa.BigInteger()),
+        sa.PrimaryKeyConstraint("call_id", name="pk_reconciliations"),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
         "recorders",
         sa.Column("id", ID, nullable=False),
         sa.Column("began_us", INSTANT, nullable=False),
@@ -178,7 +187,7 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.execute("DROP VIEW call_log")
-    for table in ("journal_dead", "recorders", "prices", "calls"):
+    for table in ("journal_dead", "recorders", "reconciliations", "prices", "calls"):
         op.drop_table(table)
 
 

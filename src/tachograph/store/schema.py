@@ -294,6 +294,16 @@ prices = sa.Table(
     Index("ix_prices_model", "model"),
 )
 
+reconciliations = sa.Table(
+    "reconciliations",
+    metadata,
+    _col("call_id", Id, "the call that was looked up", primary_key=True, nullable=False),
+    _col("asked_us", Instant, "when `/generation` was last asked", nullable=False),
+    _col("found", Boolean, "it knew the generation; false: it never will", nullable=False),
+    _col("total_picousd", Money, "its `total_cost`"),
+    sqlite_with_rowid=False,
+)
+
 recorders = sa.Table(
     "recorders",
     metadata,
