@@ -83,6 +83,7 @@ class Recorder:
         self._spans = Spans(tracer_provider)
         self._open: set[Live] = set()
         self._dropped: deque[Live] = deque()
+        self._ending = threading.Lock()
         self._troubles: set[str] = set()
         self._closed = settings.disabled
         began_us = time_ns() // 1000
@@ -204,8 +205,9 @@ class Recorder:
                 self._writer.ring()
 
     def _end_dropped(self) -> None:
-        while self._dropped:
-            self._dropped.popleft().end_dropped()
+        with self._ending:  # whoever finds none left knows that all have ended
+            while self._dropped:
+                self._dropped.popleft().end_dropped()
 
     def troubled(self, exc: Exception) -> None:
         """The recording failed, the call goes on: each kind of trouble is logged once."""
@@ -235,6 +237,7 @@ class Recorder:
 
     def flush(self, timeout: float = 10.0) -> bool:
         """Waits until every call that has ended is in SQL; False when the time was not enough."""
+        self._end_dropped()
         return self._closed or self._writer.flush(timeout)
 
     def status(self) -> Status:

@@ -68,7 +68,7 @@ def adopt(folder: Path) -> Iterator[Adopted]:
     for paths in by_recorder.values():
         locked: list[tuple[Path, int]] = []
         for path in paths:
-            fd = _lock_if_dead(path)
+            fd = lock_if_dead(path)
             if fd is None:
                 break
             locked.append((path, fd))
@@ -163,7 +163,7 @@ def _is_whole(data: bytes, at: int) -> bool:
     return bool(at + RECORD.size + RECORD.unpack_from(data, at)[0] <= len(data))
 
 
-def _lock_if_dead(path: Path) -> int | None:
+def lock_if_dead(path: Path) -> int | None:
     """The locked file of a dead process; None when its process lives or another adopter was
     quicker."""
     try:

@@ -112,13 +112,13 @@ class PriceBook:
         model = self._names.resolve(
             call.request_model, call.response_model, others_named=others_named
         )
-        tier = _tier(call.service_tier)
+        tier = tier_of(call.service_tier)
         rows = [
             price
             for price in self._series.get(model or "", ())
             if price.provider is None
             or (
-                _tier(price.service_tier) == tier
+                tier_of(price.service_tier) == tier
                 and (price.provider == call.provider or (call.provider is None and tier))
             )
         ]
@@ -148,7 +148,7 @@ def _pick(valid: list[Price]) -> Price | None:
     return next((price for price in valid if price.provider is None), None)
 
 
-def _tier(word: str | None) -> str | None:
+def tier_of(word: str | None) -> str | None:
     """The tier in the endpoints' words: None is the default one."""
     if word in _DEFAULT_TIERS:
         return None

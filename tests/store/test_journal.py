@@ -1,0 +1,258 @@
+"""What a journal keeps, and what of it is read again after a crash."""
+
+from __future__ import annotations
+
+import os
+import resource
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tachograph.core.ids import uuid7
+from tachograph.core.records import Call
+from tachograph.errors import JournalError
+from tachograph.store.adoption import Adopted, adopt
+from tachograph.store.journal import HEAD_BYTES, Journal
+
+RECORDER = uuid7(1)
+
+
+def call(number: int, **changes: object) -> Call:
+    fields: dict[str, object] = dict.fromkeys(Call.__struct_fields__)
+    fields |= {
+        "id": number.to_bytes(16),
+        "operation_id": number.to_bytes(16),
+        "attempt": 1,
+        "resend_count": 0,
+        "host": "openrouter.ai",
+        "path": "/chat/completions",
+        "started_us": number,
+        "outcome": "completed",
+        "usage": b'{"cost":1}',
+        **changes,
+    }
+    return Call(**fields)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "calls.db.journal"
+
+
+def die(journal: Journal) -> None:
+    """What is left of a process that was killed: its files, unlocked."""
+    for segment in journal._segments:
+        segment.close()
+
+
+def adopted(folder: Path) -> list[Adopted]:
+    return list(adopt(folder))
+
+
+def one(folder: Path) -> Adopted:
+    (found,) = adopted(folder)
+    return found
+
+
+def test_what_was_appended_is_read_again(folder: Path) -> None:
+    journal = Journal(folder, RECORDER, 7)
+    calls = [call(n) for n in range(3)]
+    for c in calls:
+        journal.append(c)
+    die(journal)
+    found = one(folder)
+    assert found.ended == calls
+    assert (found.recorder_id, found.began_us) == (RECORDER, 7)
+    assert found.counts["made"] == 3
+    assert found.damaged == []
+    found.delete()
+    assert list(folder.iterdir()) == []
+
+
+def test_the_journal_of_a_living_process_is_left_alone(folder: Path) -> None:
+    journal = Journal(folder, RECORDER, 7)
+    journal.append(call(1))
+    assert adopted(folder) == []
+    journal.close()
+
+
+def test_two_adopters_never_share(folder: Path) -> None:
+    journal = Journal(folder, RECORDER, 7)
+    journal.append(call(1))
+    die(journal)
+    first = one(folder)
+    assert adopted(folder) == []
+    first.release()
+    one(folder).release()
+
+
+def test_a_stream_that_never_ended_is_known(folder: Path) -> None:
+    journal = Journal(folder, RECORDER, 7)
+    for n in (1, 2):
+        journal.begin(call(n, outcome="abandoned", error_type="interrupted"))
+    journal.append(call(1))
+    die(journal)
+    found = one(folder)
+    assert [c.id for c in found.ended] == [call(1).id]
+    assert [(c.id, c.error_type) for c in found.interrupted] == [(call(2).id, "interrupted")]
+    found.release()
+
+
+def test_open_streams_are_carried_over_when_a_segment_is_full(folder: Path) -> None:
+    journal = Journal(folder, RECORDER, 7, segment_bytes=500)
+    journal.begin(call(0, outcome="abandoned"))
+    for n in range(1, 30):
+        journal.append(call(n))
+        journal.settled(journal.take(10))
+    assert len(list(folder.iterdir())) < 3
+    die(journal)
+    found = one(folder)
+    assert [c.id for c in found.interrupted] == [call(0).id]
+    assert found.counts["made"] == 29
+    found.release()
+
+
+def test_a_segment_goes_when_all_in_it_is_stored(folder: Path) -> None:
+    journal = Journal(folder, RECORDER, 7)
+    journal.append(call(1))
+    batch = journal.take(10)
+    journal.settled(batch)
+    journal.close()
+    assert list(folder.iterdir()) == []
+
+
+def test_what_is_not_stored_stays_when_the_journal_is_closed(folder: Path) -> None:
+    journal = Journal(folder, RECORDER, 7)
+    journal.append(call(1))
+    journal.close()
+    assert one(folder).ended == [call(1)]
+
+
+@given(lost=st.integers(0, 400))
+def test_a_torn_tail_loses_nothing_before_it(
+    tmp_path_factory: pytest.TempPathFactory, lost: int
+) -> None:
+    folder = tmp_path_factory.mktemp("torn") / "journal"
+    journal = Journal(folder, RECORDER, 7)
+    sizes = [HEAD_BYTES]
+    for n in range(4):
+        journal.append(call(n))
+        sizes.append(journal.size)
+    (segment,) = journal._segments
+    path = segment.path
+    die(journal)
+    left = max(sizes[-1] - lost, HEAD_BYTES)
+    os.truncate(path, left)
+    found = one(folder)
+    assert [c.id for c in found.ended] == [
+        call(n).id for n, end in enumerate(sizes[1:]) if end <= left
+    ]
+    assert found.damaged == []
+    found.delete()
+
+
+@given(at=st.integers(HEAD_BYTES, HEAD_BYTES + 200), flip=st.integers(1, 255))
+def test_damage_is_told_and_what_follows_is_read(
+    tmp_path_factory: pytest.TempPathFactory, at: int, flip: int
+) -> None:
+    folder = tmp_path_factory.mktemp("damage") / "journal"
+    journal = Journal(folder, RECORDER, 7)
+    sizes = [HEAD_BYTES]
+    for n in range(5):
+        journal.append(call(n))
+        sizes.append(journal.size)
+    (segment,) = journal._segments
+    path = segment.path
+    die(journal)
+    data = bytearray(path.read_bytes())
+    data[at] ^= flip
+    path.write_bytes(data)
+    hit = next(n for n, end in enumerate(sizes[1:]) if at < end)
+    found = one(folder)
+    assert [c.id for c in found.ended] == [call(n).id for n in range(5) if n != hit]
+    assert len(found.damaged) == 1
+    found.delete()
+
+
+def test_at_the_bound_new_records_are_dropped_and_counted(folder: Path) -> None:
+    journal = Journal(folder, RECORDER, 7, max_bytes=1000)
+    for n in range(20):
+        journal.append(call(n))
+    kept = journal.waiting
+    assert 0 < kept < 20
+    assert journal.counts == {"made": 20, "journal_full": 20 - kept, "unwritable": 0}
+    assert journal.size <= 1000
+    journal.close()
+
+
+@pytest.fixture
+def small_files() -> Iterator[None]:
+    """No file may grow beyond 4 KiB, as on a full disk."""
+    import signal
+
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    signal.signal(signal.SIGXFSZ, handler)
+
+
+@pytest.mark.usefixtures("small_files")
+def test_a_full_disk_keeps_calls_in_memory_and_the_file_whole(folder: Path) -> None:
+    journal = Journal(folder, RECORDER, 7)
+    refused = 0
+    for n in range(60):
+        try:
+            journal.append(call(n))
+        except OSError:
+            refused += 1
+    assert refused > 0
+    assert journal.waiting == 60
+    die(journal)
+    found = one(folder)
+    assert len(found.ended) == 60 - refused
+    assert found.damaged == []
+    found.delete()
+
+
+def test_a_call_that_cannot_be_written_is_counted(folder: Path) -> None:
+    journal = Journal(folder, RECORDER, 7)
+    with pytest.raises(UnicodeEncodeError):
+        journal.append(call(1, name="\ud800"))
+    assert journal.counts == {"made": 1, "journal_full": 0, "unwritable": 1}
+    journal.close()
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(JournalError, match="TACHOGRAPH_JOURNAL_DIR"):
+        Journal(tmp_path / "file" / "journal", RECORDER, 7)
+
+
+def test_a_newer_journal_is_set_aside_whole(folder: Path) -> None:
+    journal = Journal(folder, RECORDER, 7)
+    journal.append(call(1))
+    (segment,) = journal._segments
+    path = segment.path
+    die(journal)
+    data = bytearray(path.read_bytes())
+    data[8:10] = (99).to_bytes(2, "little")
+    path.write_bytes(data)
+    found = one(folder)
+    assert found.ended == []
+    ((reason, record),) = found.damaged
+    assert "version 99" in reason
+    assert record == data
+    found.delete()
+
+
+def test_only_the_owner_may_read_it(folder: Path) -> None:
+    journal = Journal(folder, RECORDER, 7)
+    (segment,) = journal._segments
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert segment.path.stat().st_mode & 0o777 == 0o600
+    journal.close()
