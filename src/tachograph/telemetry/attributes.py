@@ -80,12 +80,28 @@ def error_type(call: Call) -> str | None:
     return None
 
 
+def operation_attributes(name: str | None, session: str | None, tags: str | None) -> Attributes:
+    """What the caller's own words say of an operation and of each call in it."""
+    attributes: Attributes = {}
+    _put(attributes, names.GEN_AI_CONVERSATION_ID, session)
+    _put(attributes, names.OPENROUTER_OPERATION_NAME, name)
+    for tag, value in _object(tags).items():
+        if isinstance(value, str | bool | int | float):
+            attributes[names.OPENROUTER_TAG + tag] = value
+    return attributes
+
+
+def first_token(call: Call) -> Event | None:
+    if call.first_token_seconds is None:
+        return None
+    at_us = call.started_us + round(call.first_token_seconds * 1e6)
+    return Event(names.EVENT_FIRST_TOKEN, at_us, {})
+
+
 def events(call: Call) -> list[Event]:
     """The first token, and an error that came inside an answer that had begun well."""
-    happened = []
-    if call.first_token_seconds is not None:
-        at_us = call.started_us + round(call.first_token_seconds * 1e6)
-        happened.append(Event(names.EVENT_FIRST_TOKEN, at_us, {}))
+    first = first_token(call)
+    happened = [] if first is None else [first]
     if call.outcome == "failed" and call.http_status is not None and call.http_status < 400:
         attributes: Attributes = {names.ERROR_TYPE: error_type(call)}
         _put(attributes, names.OPENROUTER_ERROR_CODE, call.error_code)
@@ -116,11 +132,7 @@ def _put_request(attributes: Attributes, call: Call, dialect: Dialect) -> None:
         _OUTPUT_TYPE_OF_OPERATION.get(call.operation_name or "")
         or _OUTPUT_TYPES.get(call.response_format or ""),
     )
-    _put(attributes, names.GEN_AI_CONVERSATION_ID, call.session_id)
-    _put(attributes, names.OPENROUTER_OPERATION_NAME, call.name)
-    for tag, value in _object(call.tags).items():
-        if isinstance(value, str | bool | int | float):
-            attributes[names.OPENROUTER_TAG + tag] = value
+    attributes.update(operation_attributes(call.name, call.session_id, call.tags))
     if call.parameters is not None:
         _put_parameters(attributes, _object(call.parameters), call.operation_name, dialect)
 

@@ -81,6 +81,8 @@ OPENROUTER_TAG: Final = "openrouter.tag."
 OPENROUTER_UPSTREAM_COST: Final = "openrouter.upstream_cost"
 
 EVENT_FIRST_TOKEN: Final = "openrouter.first_token"  # noqa: S105
+EVENT_CALL_FAILED: Final = "openrouter.call_failed"
+"""On the span of another instrumentation, which may cover several sendings of a request."""
 EVENT_ERROR_IN_ANSWER: Final = "openrouter.error_in_answer"
 
 DialectName = Literal["main", "1.42"]

@@ -17,16 +17,17 @@ from opentelemetry.trace import (
     SpanContext,
     TraceFlags,
     TraceState,
-    get_current_span,
 )
 
 if TYPE_CHECKING:
-    from opentelemetry.trace import Tracer
+    from opentelemetry.trace import Span, Tracer
 
 # Bits 8 and 9 as in OTLP's `Span.flags`: samplers treat a parent of another process differently.
+# Bit 16 is ours; OTLP has none there.
 _HAS_IS_REMOTE: Final = 0x100
 _IS_REMOTE: Final = 0x200
 _LOCAL_OR_REMOTE: Final = (_HAS_IS_REMOTE, _HAS_IS_REMOTE | _IS_REMOTE)
+_FOREIGN: Final = 0x10000
 
 # Not `random` itself: an app may seed it, and then every run of it would make the same ids; and
 # drawing from it would change what the app draws.
@@ -38,16 +39,24 @@ if hasattr(os, "register_at_fork"):
 _installing = threading.Lock()
 
 
-class SpanIds(msgspec.Struct, frozen=True, gc=False):
-    """What of a span is fixed at the beginning of its call; goes into `Call` as it is."""
+class SpanIds(msgspec.Struct, frozen=True):
+    """What of a span is fixed when its call begins; the first five go into `Call` as they are."""
 
     trace_id: bytes
     span_id: bytes
     parent_span_id: bytes | None = None
     trace_flags: int | None = None
     """The parent's, in the form of OTLP's `Span.flags`: W3C flags, above them whether the parent
-    belongs to another process. None where the call begins a trace of its own."""
+    belongs to another process. None where the call begins a trace of its own. Of a foreign span,
+    its own flags and the mark that it is foreign."""
     tracestate: str | None = None
+    foreign: Any = None
+    """The live span of another instrumentation that stands for the call; ours is not made then."""
+
+    @property
+    def sending(self) -> bytes:
+        """What a re-sending of this call names as `resend_of`: trace id and span id."""
+        return self.trace_id + self.span_id
 
 
 class IdGenerator(Protocol):
@@ -71,7 +80,7 @@ class FixedIds:
         self._any_trace_id = type(before) is RandomIdGenerator
 
     def fix(self, trace_id: bytes, span_id: bytes) -> None:
-        """The next span that this thread starts has these ids."""
+        """The spans that this thread starts have these ids, until `release`."""
         self._fixed.ids = (trace_id, span_id)
 
     def release(self) -> None:
@@ -91,7 +100,7 @@ class FixedIds:
     def new_trace_id(self) -> bytes:
         """A trace id as the app's own spans would have it: some backends prescribe a form."""
         if self._any_trace_id:
-            return _new_trace_id()
+            return (_random_bits(128) or 1).to_bytes(16)  # 0 means "no id"
         return self._before.generate_trace_id().to_bytes(16)
 
 
@@ -114,22 +123,41 @@ def fixed_ids(tracer: Tracer) -> FixedIds | None:
     return generator
 
 
-def new_ids(generator: FixedIds) -> SpanIds:
-    """The ids of a span that begins now, under the span that is current."""
-    parent = get_current_span().get_span_context()
+def new_ids(generator: FixedIds, parent: SpanContext, resend_of: bytes | None) -> SpanIds:
+    """The ids of a span that begins now; a re-sending without a parent stays in the trace of the
+    sending before."""
+    span_id = (_random_bits(64) or 1).to_bytes(8)
     if not parent.is_valid:
-        return SpanIds(generator.new_trace_id(), _new_span_id())
+        return SpanIds(generator.new_trace_id() if resend_of is None else resend_of[:16], span_id)
     state = parent.trace_state
     return SpanIds(
         parent.trace_id.to_bytes(16),
-        _new_span_id(),
+        span_id,
         parent.span_id.to_bytes(8),
         parent.trace_flags | _LOCAL_OR_REMOTE[parent.is_remote],
         state.to_header() if state else None,
     )
 
 
-def parent_span(
+def ids_of(span: Span, *, foreign: bool) -> SpanIds:
+    """The ids of a span that somebody has started already."""
+    context = span.get_span_context()
+    parent = getattr(span, "parent", None)
+    return SpanIds(
+        context.trace_id.to_bytes(16),
+        context.span_id.to_bytes(8),
+        None if parent is None else parent.span_id.to_bytes(8),
+        context.trace_flags | _FOREIGN if foreign else None,
+        foreign=span if foreign else None,
+    )
+
+
+def is_foreign(trace_flags: int | None) -> bool:
+    """Whether a call's ids are those of another instrumentation's span."""
+    return trace_flags is not None and bool(trace_flags & _FOREIGN)
+
+
+def parent_of(
     trace_id: bytes, parent_span_id: bytes, trace_flags: int | None, tracestate: str | None
 ) -> NonRecordingSpan:
     """The parent again, from what was kept of it."""
@@ -145,12 +173,8 @@ def parent_span(
     )
 
 
-# 0 means "no id", so it is not one
-
-
-def _new_span_id() -> bytes:
-    return (_random_bits(64) or 1).to_bytes(8)
-
-
-def _new_trace_id() -> bytes:
-    return (_random_bits(128) or 1).to_bytes(16)
+def earlier_sending(resend_of: bytes) -> SpanContext:
+    """The span that a re-sending links to."""
+    return SpanContext(
+        int.from_bytes(resend_of[:16]), int.from_bytes(resend_of[16:]), is_remote=False
+    )

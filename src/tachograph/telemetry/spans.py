@@ -1,33 +1,68 @@
 """One CLIENT span a call: its ids fixed on the caller's thread, itself made on the writer's.
 
 `Spans.begin` costs the caller about a microsecond; sampling, attributes and export are the
-writer's. The span goes to the provider that the app has set, or to the one that was given.
+writer's. The span goes to the provider that the app has set, or to the one that was given. No
+failure of a provider, a sampler or a processor reaches the call or its record.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+import logging
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
+import msgspec
+from opentelemetry import context as otel_context
 from opentelemetry import trace
 from opentelemetry.context import Context
-from opentelemetry.trace import NoOpTracer, ProxyTracerProvider, SpanKind, Status, StatusCode
+from opentelemetry.trace import (
+    Link,
+    NoOpTracer,
+    ProxyTracerProvider,
+    SpanKind,
+    Status,
+    StatusCode,
+)
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from tachograph import __version__
+from tachograph.core.pricing import settle
 from tachograph.telemetry import semconv
 from tachograph.telemetry.attributes import (
     end_attributes,
     end_us,
     error_type,
     events,
+    operation_attributes,
     span_name,
     start_attributes,
 )
-from tachograph.telemetry.span_ids import FixedIds, SpanIds, fixed_ids, new_ids, parent_span
+from tachograph.telemetry.foreign import enrich, is_the_call
+from tachograph.telemetry.span_ids import (
+    FixedIds,
+    SpanIds,
+    earlier_sending,
+    fixed_ids,
+    ids_of,
+    is_foreign,
+    new_ids,
+    parent_of,
+)
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, MutableMapping
+
     from opentelemetry.trace import Span, Tracer, TracerProvider
 
     from tachograph.core.records import Call, Cost, Usage
+
+OtelMode = Literal["deferred", "inline"]
+OnForeignSpan = Literal["enrich", "own"]
+
+logger = logging.getLogger("tachograph")
+
+_MOST_OPEN = 10_000
+"""Calls whose context is kept. Those that were dropped never come for theirs."""
 
 
 class _Bound(NamedTuple):
@@ -37,57 +72,206 @@ class _Bound(NamedTuple):
     tracer: Tracer | None
     """None where the provider makes no spans."""
     ids: FixedIds | None
+    """None where ids cannot be fixed: then a span is started when its call begins."""
 
 
 class Spans:
-    """The spans of calls; without a provider, of the given or of the global one, there are none.
+    """The spans of calls; without a provider, given or global, there are none.
 
     An app may set its provider at any time before a call: it is looked up at each.
+
+    `mode="inline"` has the span live and current while the call runs, for `start` and `current`
+    around the transport. `on_foreign_span` says what becomes of a call under a live span of
+    another instrumentation that stands for the same call: that span gets our attributes
+    ("enrich"), or ours is made beneath it ("own").
     """
 
     def __init__(
         self,
         tracer_provider: TracerProvider | None = None,
         dialect: semconv.DialectName = "main",
+        *,
+        mode: OtelMode = "deferred",
+        on_foreign_span: OnForeignSpan = "enrich",
     ) -> None:
+        self.inline = mode == "inline"
         self._given = tracer_provider
         self._dialect = semconv.DIALECTS[dialect]
+        self._enrich = on_foreign_span == "enrich"
         self._bound: _Bound | None = None
+        self._contexts: dict[bytes, Context] = {}  # by span id, from begin to make
+        self._live: dict[bytes, Span] = {}  # by span id, those that are started already
+        self._troubles: set[str] = set()
 
-    def begin(self) -> SpanIds | None:
+    # --- the caller's thread ---
+
+    def begin(self, resend_of: bytes | None = None) -> SpanIds | None:
         """The ids of the span of a call that begins now, in the caller's context; None where
-        nobody makes spans."""
-        bound = self._bind()
-        return None if bound.ids is None else new_ids(bound.ids)
+        nobody makes spans. `resend_of` is `SpanIds.sending` of the sending that this repeats."""
+        try:
+            return self._begin(resend_of)
+        except Exception as exc:
+            self._troubled(exc)
+            return None
 
-    def make(self, call: Call, usage: Usage | None, cost: Cost) -> bool | None:
+    def start(self, call: Call, resend_of: bytes | None = None) -> None:
+        """Inline mode: the span of a call that begins now, from what is known of it already."""
+        if call.span_id is None or call.span_id in self._live or is_foreign(call.trace_flags):
+            return
+        try:
+            span = self._start(call, resend_of)
+        except Exception as exc:
+            self._troubled(exc)
+            return
+        if span is not None:
+            _keep(self._live, call.span_id, span)
+
+    @contextmanager
+    def current(self, ids: SpanIds | None) -> Iterator[None]:
+        """Inline mode: the started span is the current one inside, so that what the transport
+        does is beneath it."""
+        span = None if ids is None else self._live.get(ids.span_id)
+        if span is None:
+            yield
+            return
+        token = otel_context.attach(trace.set_span_in_context(span))
+        try:
+            yield
+        finally:
+            otel_context.detach(token)
+
+    def inject(self, headers: MutableMapping[str, str]) -> None:
+        """Inline mode, inside `current`: `traceparent` and `tracestate` of the span; no baggage."""
+        TraceContextTextMapPropagator().inject(headers)
+
+    def enrich(self, ids: SpanIds, call: Call, usage: Usage | None) -> Call:
+        """A call whose `ids.foreign` is set has ended: that span gets our attributes, now, since
+        its owner ends it soon. The call as it is to be recorded.
+
+        Where the span has ended before the call did (logfire's of a stream), it was not the
+        call's: ours is made beneath it.
+        """
+        try:
+            span: Span = ids.foreign
+            if span.is_recording():
+                enrich(span, call, usage, settle(usage, None), self._dialect)
+                return call
+            ids_now = self._bind().ids
+            if ids_now is None:
+                return call
+            own = new_ids(ids_now, span.get_span_context(), None)
+            return msgspec.structs.replace(
+                call,
+                span_id=own.span_id,
+                parent_span_id=own.parent_span_id,
+                trace_flags=own.trace_flags,
+                tracestate=own.tracestate,
+            )
+        except Exception as exc:
+            self._troubled(exc)
+            return call
+
+    @contextmanager
+    def operation(
+        self, name: str | None, *, session: str | None = None, tags: str | None = None
+    ) -> Iterator[None]:
+        """An INTERNAL span that is current inside, so that calls made there are its children.
+
+        `tags` is a JSON object, as in `Call`.
+        """
+        span = self._operation_span(name, session, tags)
+        if span is None:
+            yield
+            return
+        with trace.use_span(
+            span, end_on_exit=True, record_exception=False, set_status_on_exception=False
+        ):
+            try:
+                yield
+            except Exception as exc:
+                # by its class alone: the message of an SDK's error may hold a piece of a prompt
+                span.set_attribute(semconv.ERROR_TYPE, type(exc).__qualname__)
+                span.set_status(Status(StatusCode.ERROR))
+                raise
+
+    # --- the writer's thread ---
+
+    def make(
+        self, call: Call, usage: Usage | None, cost: Cost, resend_of: bytes | None = None
+    ) -> bool | None:
         """The span of a call that has ended; whether it was sampled.
 
-        None where the call has no ids, or where nobody makes spans (any more).
+        None where the call has no ids, or where nobody makes spans (any more). `resend_of` is
+        what `begin` was given.
         """
-        tracer, ids = self._bind()[1:]
-        if call.trace_id is None or call.span_id is None or tracer is None or ids is None:
+        if call.span_id is None:
             return None
-        context = Context()
-        if call.parent_span_id is not None:
-            parent = parent_span(
-                call.trace_id, call.parent_span_id, call.trace_flags, call.tracestate
-            )
-            context = trace.set_span_in_context(parent, context)
-        ids.fix(call.trace_id, call.span_id)
+        if is_foreign(call.trace_flags):
+            self._contexts.pop(call.span_id, None)
+            return bool((call.trace_flags or 0) & 1)
         try:
-            span = tracer.start_span(
+            span = self._live.pop(call.span_id, None)
+            if span is not None:  # what was not known yet when it began
+                span.update_name(span_name(call))
+                span.set_attributes(start_attributes(call))
+            else:
+                span = self._start(call, resend_of)
+                if span is None:
+                    return None
+            if span.is_recording():
+                self._finish(span, call, usage, cost)
+            return span.get_span_context().trace_flags.sampled
+        except Exception as exc:
+            self._troubled(exc)
+            return None
+
+    # --- inside ---
+
+    def _begin(self, resend_of: bytes | None) -> SpanIds | None:
+        _, tracer, generator = self._bind()
+        if tracer is None:
+            return None
+        context = otel_context.get_current()
+        span = trace.get_current_span(context)
+        if self._enrich and is_the_call(span):
+            return ids_of(span, foreign=True)
+        if generator is None:
+            return self._begin_live(tracer, context, resend_of)
+        ids = new_ids(generator, span.get_span_context(), resend_of)
+        # the sampler and the processors are to see what they would have seen here: baggage
+        _keep(self._contexts, ids.span_id, context)
+        return ids
+
+    def _begin_live(self, tracer: Tracer, context: Context, resend_of: bytes | None) -> SpanIds:
+        span = tracer.start_span(
+            semconv.PROVIDER, context, SpanKind.CLIENT, links=_links(resend_of)
+        )
+        ids = ids_of(span, foreign=False)
+        _keep(self._live, ids.span_id, span)
+        return ids
+
+    def _start(self, call: Call, resend_of: bytes | None) -> Span | None:
+        tracer = self._bind().tracer
+        if tracer is None or call.trace_id is None or call.span_id is None:
+            return None
+        generator = fixed_ids(tracer)  # again, since logfire may change what it wraps
+        if generator is None:
+            return None
+        context = self._contexts.pop(call.span_id, None)
+        if context is None:
+            context = _context_of(call)
+        generator.fix(call.trace_id, call.span_id)
+        try:
+            return tracer.start_span(
                 span_name(call),
                 context,
                 SpanKind.CLIENT,
                 start_attributes(call),
+                _links(resend_of),
                 start_time=call.started_us * 1000,
             )
         finally:
-            ids.release()
-        if span.is_recording():
-            self._finish(span, call, usage, cost)
-        return span.get_span_context().trace_flags.sampled
+            generator.release()
 
     def _finish(self, span: Span, call: Call, usage: Usage | None, cost: Cost) -> None:
         span.set_attributes(end_attributes(call, usage, cost, self._dialect))
@@ -97,6 +281,20 @@ class Spans:
             span.set_status(Status(StatusCode.ERROR, call.error_message))
         span.end(end_us(call) * 1000)
 
+    def _operation_span(
+        self, name: str | None, session: str | None, tags: str | None
+    ) -> Span | None:
+        try:
+            tracer = self._bind().tracer
+            if tracer is None:
+                return None
+            return tracer.start_span(
+                name or "operation", attributes=operation_attributes(name, session, tags)
+            )
+        except Exception as exc:
+            self._troubled(exc)
+            return None
+
     def _bind(self) -> _Bound:
         provider = self._given or trace.get_tracer_provider()
         bound = self._bound
@@ -104,6 +302,12 @@ class Spans:
             # two threads may do this at once: they find the same
             self._bound = bound = _bind(provider)
         return bound
+
+    def _troubled(self, exc: Exception) -> None:
+        kind = f"{type(exc).__name__}: {exc}"[:200]
+        if kind not in self._troubles and len(self._troubles) < 100:
+            self._troubles.add(kind)
+            logger.error("tachograph: a span could not be made: %s", kind, exc_info=exc)
 
 
 def _bind(provider: TracerProvider) -> _Bound:
@@ -114,3 +318,21 @@ def _bind(provider: TracerProvider) -> _Bound:
     if isinstance(tracer, NoOpTracer):
         return _Bound(provider, None, None)
     return _Bound(provider, tracer, fixed_ids(tracer))
+
+
+def _context_of(call: Call) -> Context:
+    """The context of a call whose process is gone: nothing but the parent."""
+    if call.trace_id is None or call.parent_span_id is None:
+        return Context()
+    parent = parent_of(call.trace_id, call.parent_span_id, call.trace_flags, call.tracestate)
+    return trace.set_span_in_context(parent, Context())
+
+
+def _links(resend_of: bytes | None) -> tuple[Link, ...]:
+    return () if resend_of is None else (Link(earlier_sending(resend_of)),)
+
+
+def _keep(kept: dict[bytes, Any], span_id: bytes, value: Any) -> None:
+    if len(kept) >= _MOST_OPEN:
+        kept.clear()
+    kept[span_id] = value
