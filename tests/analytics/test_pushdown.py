@@ -14,6 +14,7 @@ import polars as pl
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from polars._typing import ClosedInterval
 
 from tachograph.analytics.frames import explain_sql, read_calls, scan_calls
 from tachograph.analytics.pushdown import pushed
@@ -128,7 +129,7 @@ def leaf(draw: st.DrawFn) -> pl.Expr:
         case "in":
             return part.is_in(draw(st.lists(values, max_size=4)), nulls_equal=flag)
         case "between":
-            closed = draw(st.sampled_from(("both", "left", "right", "none")))
+            closed: ClosedInterval = draw(st.sampled_from(("both", "left", "right", "none")))
             return ordered.is_between(draw(bounds), draw(bounds), closed=closed)
         case "missing":
             value = draw(st.none() | values)
