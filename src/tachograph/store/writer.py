@@ -104,13 +104,16 @@ class Writer:
         self._bell.put(None)
 
     def flush(self, timeout: float) -> bool:
-        """Waits until all that waits now is in SQL; False when the time was not enough."""
+        """Waits until all that waits now is in SQL, and what dead processes left; False when the
+        time was not enough."""
         target = self._journal.taken_in
         with self._progress:
             self._hurry += 1
             self.ring()
             try:
-                return self._progress.wait_for(lambda: self.settled >= target, timeout)
+                return self._progress.wait_for(
+                    lambda: self._adopted and self.settled >= target, timeout
+                )
             finally:
                 self._hurry -= 1
 
@@ -175,7 +178,9 @@ class Writer:
             inserter = self._open()
             if not self._adopted:
                 self._adopt(inserter)
-                self._adopted = True
+                with self._progress:
+                    self._adopted = True
+                    self._progress.notify_all()
             self._before_batch()
             if not self._batch:
                 self._batch = self._journal.take(BATCH)
