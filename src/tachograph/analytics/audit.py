@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 TOLERANCE = Decimal("1E-9")
 """Bills carry the residue of binary fractions; what is closer than this agrees."""
 
-REASON = pl.Enum(REASONS)
+AGREES = "agrees"
+REASON = pl.Enum((AGREES, *REASONS))
 
 _SHOWN = (
     "id",
@@ -56,7 +57,7 @@ AUDIT = pl.Schema(
 
 `generation_usd`: what `/generation` said, where it was asked. `expected_usd`: what computed ought
 to be, which is billed, or with the user's own key what the provider asked. `difference_usd`:
-expected - computed. `reason`: null where they agree.
+expected - computed. `reason`: why they differ (`reasons.REASONS`), or that they agree.
 """
 
 _LOOKED_AT = tuple(
@@ -86,8 +87,9 @@ def cost_audit(calls: Frame, source: Source, *, tolerance: Decimal = TOLERANCE) 
 def audit_by(audit: Frame, key: str) -> Frame:
     """The sums of an audit for each `reason`, `model` or `provider`, the largest difference first.
 
-    `calls`, `differing` (those with a reason), `billed_usd`, `computed_usd`, `difference_usd`, and
-    `absolute_difference_usd`, in which too much and too little do not cancel out.
+    `calls`, `differing` (those that do not agree), `billed_usd`, `computed_usd`,
+    `difference_usd`, and `absolute_difference_usd`, in which too much and too little do not
+    cancel out.
     """
     difference = pl.col("difference_usd")
     return same_kind(
@@ -96,7 +98,7 @@ def audit_by(audit: Frame, key: str) -> Frame:
             frame.group_by(key)
             .agg(
                 pl.len().alias("calls"),
-                pl.col("reason").is_not_null().sum().alias("differing"),
+                (pl.col("reason") != AGREES).sum().alias("differing"),
                 known_sum(pl.col("billed_usd")).alias("billed_usd"),
                 known_sum(pl.col("computed_usd")).alias("computed_usd"),
                 known_sum(difference).alias("difference_usd"),
@@ -109,6 +111,11 @@ def audit_by(audit: Frame, key: str) -> Frame:
             )
         ),
     )
+
+
+def differing(audit: Frame) -> Frame:
+    """The calls of an audit that do not agree, in the order in which they began."""
+    return same_kind(audit, lambda frame: frame.filter(pl.col("reason") != AGREES).sort("id"))
 
 
 def unexplained_share(audit: pl.DataFrame) -> Decimal:
@@ -145,7 +152,7 @@ def _with_reasons(calls: pl.DataFrame, source: Source, tolerance: Decimal) -> pl
     prices, totals = _read(source)
     difference = pl.col("difference_usd")
     differs = calls.select(difference.is_null() | (difference.abs() > tolerance)).to_series()
-    reasons: list[str | None] = [None] * len(calls)
+    reasons = [AGREES] * len(calls)
     for at, row in zip(
         differs.arg_true(), calls.filter(differs).iter_rows(named=True), strict=True
     ):

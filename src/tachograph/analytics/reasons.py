@@ -48,6 +48,9 @@ was known, or a count was missing. unexplained: none of these.
 DATA_POLICY_DISCOUNT = Decimal("0.01")
 """Off all model usage of accounts that let OpenRouter use their data."""
 
+PAGE_USD = Decimal("0.002")
+"""For a page whose text was recognised, which no count tells, nor any word of the request."""
+
 _CHARGED_PLUGINS = frozenset({"web", "web-fetch", "file-parser", "fusion"})
 
 
@@ -88,7 +91,11 @@ def find_reason(call: AuditedCall, prices: Sequence[Price], tolerance: Decimal) 
         cost = compute(call.usage, price, call.started_us)
         if cost is not None and abs(cost - expected) <= tolerance:
             return reason
-    return "unpriced" if computed is None else "unexplained"
+    if computed is None:
+        return "unpriced"
+    if _is_near_multiple(expected - computed, PAGE_USD, tolerance):
+        return "server_tool"
+    return "unexplained"
 
 
 def _tool_ran(call: AuditedCall, tolerance: Decimal) -> bool:
@@ -111,6 +118,11 @@ def _tool_ran(call: AuditedCall, tolerance: Decimal) -> bool:
     return bool(usage.web_searches) or (
         isinstance(plugins, list) and any(plugin in _CHARGED_PLUGINS for plugin in plugins)
     )
+
+
+def _is_near_multiple(difference: Decimal, unit: Decimal, tolerance: Decimal) -> bool:
+    number = round(difference / unit)
+    return number >= 1 and abs(difference - number * unit) <= tolerance
 
 
 def _is_free(call: AuditedCall) -> bool:

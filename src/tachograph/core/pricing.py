@@ -69,13 +69,16 @@ def compute(usage: Usage, price: Price, at_us: int) -> Decimal | None:
 
 def effective(price: Price, input_tokens: int | None, at_us: int) -> Price:
     """The price with those overrides applied that hold; the later wins, rate by rate."""
-    rates: dict[str, Decimal] = {}
     for override in price.overrides:
         if matches(override, input_tokens, at_us):
-            for name in _REPRICED:
-                if (rate := getattr(override, name)) is not None:
-                    rates[name] = rate
-    return replace(price, overrides=(), **rates) if rates else price
+            price = with_rates(price, override)
+    return price
+
+
+def with_rates(price: Price, override: PriceOverride) -> Price:
+    """The price with the rates of an override, and with no overrides left."""
+    rates = {name: rate for name in _REPRICED if (rate := getattr(override, name)) is not None}
+    return replace(price, overrides=(), **rates)
 
 
 def matches(override: PriceOverride, input_tokens: int | None, at_us: int) -> bool:

@@ -1,0 +1,81 @@
+"""`tachograph audit`: what calls should have cost against what was billed."""
+
+from __future__ import annotations
+
+from decimal import Decimal, InvalidOperation
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from tachograph.analytics.audit import audit_by, cost_audit, differing, unexplained_share
+from tachograph.analytics.frames import scan_calls
+from tachograph.cli.options import DEFAULT_DB, Db, Format, OutputFormat, Since, Until
+from tachograph.cli.output import show, stderr
+
+
+class Key(StrEnum):
+    """What an audit is summed by; or every call that differs."""
+
+    REASON = "reason"
+    MODEL = "model"
+    PROVIDER = "provider"
+    CALL = "call"
+
+
+def _share(text: str) -> Decimal:
+    number, percent, rest = text.partition("%")
+    try:
+        share = Decimal(number) / (100 if percent else 1)
+    except InvalidOperation:
+        share = Decimal("NaN")
+    if rest or not share.is_finite() or share < 0:
+        raise typer.BadParameter(f"{text!r} is no share: write 1% or 0.01")
+    return share
+
+
+def audit(
+    db: Db = DEFAULT_DB,
+    since: Since = None,
+    until: Until = None,
+    by: Annotated[Key, typer.Option("--by", help="One row for each of these.")] = Key.REASON,
+    fail_above: Annotated[
+        Decimal | None,
+        typer.Option(
+            "--fail-above",
+            parser=_share,
+            metavar="SHARE",
+            help="Exit with 1 when a larger share of the bill is unexplained (1% or 0.01).",
+        ),
+    ] = None,
+    form: OutputFormat = Format.TABLE,
+) -> None:
+    """Compare computed with billed costs, call by call, and say why they differ."""
+    audited = cost_audit(scan_calls(db, since, until), db).collect()
+    if by is Key.CALL:
+        shown = differing(audited)
+        headings = {
+            "id": "call",
+            "model": "model",
+            "provider": "provider",
+            "billed_usd": "billed",
+            "generation_usd": "generation",
+            "computed_usd": "computed",
+            "difference_usd": "difference",
+            "reason": "reason",
+        }
+    else:
+        shown = audit_by(audited, by.value)
+        headings = {
+            by.value: by.value,
+            "calls": "calls",
+            "differing": "differing",
+            "billed_usd": "billed",
+            "computed_usd": "computed",
+            "difference_usd": "difference",
+        }
+    show(shown, form, headings=headings)
+    share = unexplained_share(audited)
+    stderr.print(f"unexplained: {share:.4%} of the bill of {len(audited):,} calls")
+    if fail_above is not None and share > fail_above:
+        raise typer.Exit(1)
