@@ -1,0 +1,46 @@
+"""Whatever a reader can copy from README.md and docs/ works."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import tachograph
+from tachograph.testing import FakeOpenRouter
+from tests.docs.snippets import run_console, run_python, snippets
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_a_page_works(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    names: dict[str, Any] = {"__name__": "__main__"}
+    with FakeOpenRouter() as server:
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setenv("OPENROUTER_API_KEY", "any")
+        monkeypatch.setenv("OPENROUTER_BASE_URL", server.base_url)
+        monkeypatch.setenv("TACHOGRAPH_BASE_URLS", server.base_url)
+        monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:{os.environ['PATH']}")
+        try:
+            for snippet in snippets(page):
+                if snippet.language == "python":
+                    run_python(snippet, server.base_url, names)
+                else:
+                    run_console(snippet, tmp_path, os.environ)
+        finally:
+            for value in names.values():
+                if isinstance(value, tachograph.Recorder):
+                    value.close()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_a_link_leads_somewhere(page: Path) -> None:
+    for link in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text()):
+        if not link.startswith(("http://", "https://")):
+            assert (page.parent / link).exists(), link
