@@ -9,7 +9,6 @@ import httpx
 import tachograph
 from tachograph.errors import TachographError
 
-DEFAULT_BASE_URL = "https://openrouter.ai/api/v1"
 TIMEOUT_SECONDS = 30.0
 
 

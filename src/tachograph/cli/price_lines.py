@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from tachograph.cli.output import digits
-from tachograph.store.schema import EPOCH, UNIT_PRICES
+from tachograph.store.schema import UNIT_PRICES, from_microseconds
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -137,4 +136,4 @@ def _words(override: PriceOverride) -> str:
 
 
 def _instant(us: int | None) -> datetime | None:
-    return None if us is None else EPOCH + timedelta(microseconds=us)
+    return None if us is None else from_microseconds(us)

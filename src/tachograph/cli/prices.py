@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from tachograph.cli.fetch import DEFAULT_BASE_URL, Fetcher
+from tachograph.cli.fetch import Fetcher
 from tachograph.cli.options import DEFAULT_DB, Db, Format, OutputFormat, parse_instant
 from tachograph.cli.output import show, stderr
 from tachograph.cli.price_lines import HistoryFrame, difference, label
+from tachograph.cli.progress import progress
 from tachograph.errors import TachographError
 from tachograph.openrouter.catalog import (
     Endpoints,
@@ -23,6 +22,7 @@ from tachograph.openrouter.catalog import (
     read_models,
 )
 from tachograph.openrouter.models import ModelNames
+from tachograph.settings import OPENROUTER_URL
 from tachograph.store.backfill import backfill
 from tachograph.store.price_history import record_prices
 from tachograph.store.prices import read_prices
@@ -31,7 +31,7 @@ from tachograph.store.schema import microseconds
 from tachograph.store.writing import writing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from sqlalchemy.engine import Engine
 
@@ -50,7 +50,7 @@ def sync(
         typer.Option(
             "--base-url", envvar="OPENROUTER_BASE_URL", metavar="URL", help="Whose prices to read."
         ),
-    ] = DEFAULT_BASE_URL,
+    ] = OPENROUTER_URL,
     from_file: Annotated[
         Path | None,
         typer.Option("--from", exists=True, dir_okay=False, help="A saved answer of /models."),
@@ -132,7 +132,7 @@ def fetch_listing(fetcher: Fetcher, now_us: int) -> Listing:
     url: str | None = fetcher.url("/models")
     pages: list[Listing] = []
     seen = set()
-    with _progress("models") as step:
+    with progress("models") as step:
         while url is not None and url not in seen:
             seen.add(url)
             page = _understand(read_models, fetcher.read(url), now_us, url)
@@ -149,7 +149,7 @@ def fetch_endpoints(
 ) -> tuple[list[Endpoints], list[Problem]]:
     """The endpoints of models; those that could not be read are problems."""
     answers, problems = [], []
-    with _progress("endpoints") as step:
+    with progress("endpoints") as step:
         for model in models:
             try:
                 url = fetcher.url(f"/models/{model}/endpoints")
@@ -214,7 +214,7 @@ def _enter_endpoints(
 
 
 def _price_older_calls(engine: Engine) -> None:
-    with _progress("calls") as step:
+    with progress("calls") as step:
         filled = backfill(engine, step)
     typer.echo(f"{filled:,} calls that had no computed cost have one now")
 
@@ -230,19 +230,6 @@ def _understand(
         return read(body, at_us)
     except ValueError as error:
         raise TachographError(f"{source}: {error}") from error
-
-
-@contextmanager
-def _progress(what: str) -> Iterator[Callable[..., None]]:
-    """A bar on standard error; what it gives is told of each step: how many, and of how many."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, console=stderr, transient=True, disable=not stderr.is_terminal) as bar:
-        task = bar.add_task(what, total=None)
-
-        def step(done: int, total: int | None = None) -> None:
-            bar.update(task, advance=done, total=total)
-
-        yield step
 
 
 def _tell(what: str, changes: Changes) -> None:

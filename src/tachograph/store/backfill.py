@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any, cast
 import sqlalchemy as sa
 
 from tachograph.core.records import Usage
+from tachograph.store.columns import PRICED, record_column
 from tachograph.store.database import failure, write_transaction
 from tachograph.store.prices import PriceBook
-from tachograph.store.schema import Instant, calls
+from tachograph.store.schema import calls
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -73,35 +74,9 @@ def _change(book: PriceBook, row: Any) -> dict[str, Any] | None:
     }
 
 
-def _column(name: str) -> sa.ColumnElement[Any]:
-    """A column of `calls` under the name and in the unit of the records."""
-    if name.endswith("_usd"):
-        return calls.c[name.replace("_usd", "_picousd")].label(name)
-    column = calls.c[name]
-    if isinstance(column.type, Instant):
-        return sa.type_coerce(column, sa.BigInteger).label(name)
-    return column
-
-
 _LACKING = (
     sa.select(
-        *map(
-            _column,
-            (
-                "id",
-                "path",
-                "request_model",
-                "parameters",
-                "started_us",
-                "response_model",
-                "provider",
-                "service_tier",
-                "cache_status",
-                "cost_source",
-                "spent_usd",
-                *Usage.__struct_fields__,
-            ),
-        )
+        *map(record_column, ("id", "cost_source", "spent_usd", *PRICED, *Usage.__struct_fields__))
     )
     .where(
         calls.c.computed_picousd.is_(None),

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import defaultdict
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -19,11 +18,10 @@ from msgspec.structs import replace
 from tachograph.core.records import Price
 from tachograph.store.database import failure, write_transaction
 from tachograph.store.prices import read_prices, same_rates, valid_at
-from tachograph.store.schema import EPOCH, prices
+from tachograph.store.schema import from_microseconds, prices
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
-    from datetime import datetime
 
     from sqlalchemy.engine import Connection, Engine
 
@@ -157,7 +155,7 @@ class _History:
             connection.execute(
                 sa.update(prices)
                 .where(prices.c.id.in_([row.id for row in self._closed]))
-                .values(valid_until_us=_instant(self._at))
+                .values(valid_until_us=from_microseconds(self._at))
             )
         if self._added:
             connection.execute(sa.insert(prices), [_row(price) for price in self._added])
@@ -193,9 +191,5 @@ def _row(price: Price) -> dict[str, Any]:
     del row["id"]
     row["overrides"] = msgspec.json.encode(price.overrides).decode() if price.overrides else None
     for name in ("valid_from_us", "valid_until_us", "fetched_us"):
-        row[name] = None if row[name] is None else _instant(row[name])
+        row[name] = None if row[name] is None else from_microseconds(row[name])
     return row
-
-
-def _instant(us: int) -> datetime:
-    return EPOCH + timedelta(microseconds=us)

@@ -53,7 +53,7 @@ class Instant(sa.TypeDecorator[datetime]):
         return None if value is None else microseconds(value)
 
     def process_result_value(self, value: int | None, dialect: Dialect) -> datetime | None:
-        return None if value is None else EPOCH + timedelta(microseconds=value)
+        return None if value is None else from_microseconds(value)
 
 
 class ExactDecimal(sa.TypeDecorator[Decimal]):
@@ -103,6 +103,11 @@ def microseconds(instant: datetime) -> int:
     if instant.tzinfo is None:
         raise ValueError(f"{instant!r} has no time zone: say which, for instance tzinfo=UTC")
     return (instant - EPOCH) // timedelta(microseconds=1)
+
+
+def from_microseconds(us: int) -> datetime:
+    """The instant so many microseconds after 1970 UTC."""
+    return EPOCH + timedelta(microseconds=us)
 
 
 metadata = sa.MetaData(
