@@ -98,7 +98,12 @@ def v1_42() -> Registry:
         _required(attributes),
         frozenset(a["key"] for a in attributes if a.get("sampling_relevant")),
         {
-            m["name"]: Metric(m["unit"], m["instrument"], None, _required(m["attributes"]))
+            m["name"]: Metric(
+                m["unit"].replace("\\u0027", ""),  # as the snapshot was escaped
+                m["instrument"],
+                None,
+                _required(m["attributes"]),
+            )
             for m in registry["metrics"]
         },
     )

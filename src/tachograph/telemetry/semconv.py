@@ -85,6 +85,22 @@ EVENT_CALL_FAILED: Final = "openrouter.call_failed"
 """On the span of another instrumentation, which may cover several sendings of a request."""
 EVENT_ERROR_IN_ANSWER: Final = "openrouter.error_in_answer"
 
+# metrics of ours: of calls, and of the recorder itself
+METRIC_CALLS: Final = "openrouter.client.calls"
+METRIC_COST: Final = "openrouter.client.cost"
+METRIC_MADE: Final = "tachograph.calls.made"
+METRIC_STORED: Final = "tachograph.calls.stored"
+METRIC_DROPPED: Final = "tachograph.calls.dropped"
+METRIC_WAITING: Final = "tachograph.calls.waiting"
+METRIC_IN_FLIGHT: Final = "tachograph.calls.in_flight"
+METRIC_JOURNAL: Final = "tachograph.journal.size"
+METRIC_LAG: Final = "tachograph.writer.lag"
+DROP_REASON: Final = "tachograph.drop.reason"
+
+DURATION_BUCKETS: Final = tuple(0.01 * 2**n for n in range(14))
+"""Seconds, as the conventions want them."""
+TOKEN_BUCKETS: Final = tuple(float(4**n) for n in range(14))
+
 DialectName = Literal["main", "1.42"]
 
 
@@ -98,7 +114,19 @@ class Dialect(NamedTuple):
     usage_audio_input: str | None
     usage_audio_output: str | None
     usage_image_output: str | None
+    duration: str
+    """Histogram of seconds of an inference; of what is none it is `OPERATION_DURATION`."""
+    time_to_first_chunk: str
+    time_per_output_chunk: str
+    token_usage: str | None
+    """Histogram by `gen_ai.token.type`."""
+    inference_tokens: tuple[str, str] | None
+    """Histograms of input and output tokens."""
+    inference_usage: tuple[str, str, str, str, str] | None
+    """Counters by modality: input, output, cache read, cache write, reasoning."""
 
+
+OPERATION_DURATION: Final = "gen_ai.client.operation.duration"
 
 MAIN: Final = Dialect(
     usage_cache_write="gen_ai.usage.cache_write.input_tokens",
@@ -107,6 +135,21 @@ MAIN: Final = Dialect(
     usage_audio_input="gen_ai.usage.audio.input_tokens",
     usage_audio_output="gen_ai.usage.audio.output_tokens",
     usage_image_output="gen_ai.usage.image.output_tokens",
+    duration="gen_ai.client.inference.duration",
+    time_to_first_chunk="gen_ai.client.inference.time_to_first_chunk",
+    time_per_output_chunk="gen_ai.client.inference.time_per_output_chunk",
+    token_usage=None,
+    inference_tokens=(
+        "gen_ai.client.inference.operation.input_tokens",
+        "gen_ai.client.inference.operation.output_tokens",
+    ),
+    inference_usage=(
+        "gen_ai.client.inference.usage.input_tokens",
+        "gen_ai.client.inference.usage.output_tokens",
+        "gen_ai.client.inference.usage.cache_read.input_tokens",
+        "gen_ai.client.inference.usage.cache_write.input_tokens",
+        "gen_ai.client.inference.usage.reasoning.output_tokens",
+    ),
 )
 
 V1_42: Final = Dialect(
@@ -116,6 +159,12 @@ V1_42: Final = Dialect(
     usage_audio_input=None,
     usage_audio_output=None,
     usage_image_output=None,
+    duration=OPERATION_DURATION,
+    time_to_first_chunk="gen_ai.client.operation.time_to_first_chunk",
+    time_per_output_chunk="gen_ai.client.operation.time_per_output_chunk",
+    token_usage="gen_ai.client.token.usage",  # noqa: S106
+    inference_tokens=None,
+    inference_usage=None,
 )
 
 DIALECTS: Final[dict[DialectName, Dialect]] = {"main": MAIN, "1.42": V1_42}
