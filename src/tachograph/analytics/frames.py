@@ -50,13 +50,9 @@ def scan_calls(
     `until` may be datetimes with a zone, dates (midnight UTC), or text such as "7d" and
     "2026-11-01". The order of the rows is not promised.
     """
-    now = datetime.now(UTC)
-    scan = _Scan(
-        source,
-        None if since is None else instant(since, now=now),
-        None if until is None else instant(until, now=now),
+    return register_io_source(
+        _scan(source, since, until), schema=CALLS, validate_schema=True, explain_name="calls"
     )
-    return register_io_source(scan, schema=CALLS, validate_schema=True, explain_name="calls")
 
 
 def read_calls(
@@ -71,6 +67,15 @@ def latest(source: Source, n: int = 20) -> pl.DataFrame:
     names = list(CALLS)
     statement = queries.select_calls(stored_names(names), limit=n, newest_first=True)
     return pl.concat([CALLS.to_frame(), *_read(source, statement, names)])
+
+
+def count_calls(
+    source: Source, since: When | None = None, until: When | None = None, *, at_most: int
+) -> int:
+    """How many calls began in [since, until), without counting further than `at_most`."""
+    statement = queries.count_calls(_scan(source, since, until).period(), at_most)
+    ((count,),) = next(iter(reading.column_chunks(_database(source), statement)))
+    return int(count)
 
 
 def explain_sql(frame: pl.LazyFrame) -> list[str]:
@@ -118,16 +123,21 @@ class _Scan:
         self, names: list[str], predicate: pl.Expr | None, n_rows: int | None
     ) -> queries.Statement:
         """The select that brings these columns of every row that the query may need."""
-        where = []
-        if self.since is not None:
-            where.append(queries.compare("started_at", ">=", microseconds(self.since)))
-        if self.until is not None:
-            where.append(queries.compare("started_at", "<", microseconds(self.until)))
+        where = self.period()
         found = None if predicate is None else pushed(predicate)
         if found is not None:
             where.append(found.condition)
         limit = n_rows if predicate is None else None
         return queries.select_calls(stored_names(names), where, limit=limit)
+
+    def period(self) -> list[queries.Condition]:
+        """The conditions that the call began in [since, until)."""
+        bounds = ((">=", self.since), ("<", self.until))
+        return [
+            queries.compare("started_at", op, microseconds(bound))
+            for op, bound in bounds
+            if bound is not None
+        ]
 
     def __reduce__(self) -> tuple[Any, ...]:
         explanation = _asked.get()
@@ -135,6 +145,15 @@ class _Scan:
             return _Scan, (self.source, self.since, self.until)
         explanation.scans.append(self)
         return _explained, (len(explanation.scans) - 1,)
+
+
+def _scan(source: Source, since: When | None, until: When | None) -> _Scan:
+    now = datetime.now(UTC)
+    return _Scan(
+        source,
+        None if since is None else instant(since, now=now),
+        None if until is None else instant(until, now=now),
+    )
 
 
 def _columns(

@@ -43,7 +43,7 @@ _QUANTILES = {
     "first_token_p95_seconds": ("_first_token", 0.95),
 }
 
-COLUMNS = (
+REPORT_COLUMNS = (
     "calls",
     *OUTCOMES,
     "failure_rate",
@@ -74,7 +74,16 @@ def summarised(
         groups = facts.group_by(names).agg(*_sums(), *_exact_quantiles())
     else:
         groups = _through_histograms(facts, names)
-    return groups.select(*names, *_columns())
+    return groups.select(
+        *names, *(_RATIOS.get(name, pl.col(name)).alias(name) for name in REPORT_COLUMNS)
+    )
+
+
+def total(report: pl.DataFrame) -> dict[str, object]:
+    """The sums over all rows of a report, and the ratios of sums; nothing that needs the calls."""
+    sums = report.select(known_sum(pl.col(*_COUNTS, *_TOKENS, *_MONEY)))
+    ratios = [_RATIOS[name].alias(name) for name in ("failure_rate", "spent_usd_per_1000_calls")]
+    return sums.with_columns(ratios).row(0, named=True)
 
 
 def known_sum(column: pl.Expr) -> pl.Expr:
@@ -160,13 +169,8 @@ def _histogram_quantiles() -> list[pl.Expr]:
     return made
 
 
-def _columns() -> list[pl.Expr]:
-    """The columns of a report, from sums and quantiles."""
-    computed = {
-        "failure_rate": ratio(pl.col("failed"), pl.col("completed") + pl.col("failed")),
-        "output_tokens_per_second": ratio(
-            pl.col("_generated_tokens"), pl.col("_generation_seconds")
-        ),
-        "spent_usd_per_1000_calls": pl.col("spent_usd") * 1000 / pl.col("calls"),
-    }
-    return [computed.get(name, pl.col(name)).alias(name) for name in COLUMNS]
+_RATIOS = {
+    "failure_rate": ratio(pl.col("failed"), pl.col("completed") + pl.col("failed")),
+    "output_tokens_per_second": ratio(pl.col("_generated_tokens"), pl.col("_generation_seconds")),
+    "spent_usd_per_1000_calls": ratio(pl.col("spent_usd") * 1000, pl.col("calls")),
+}

@@ -35,7 +35,7 @@ def load(name: str) -> Any:
     module, _, attribute = COMMANDS[name][0].partition(":")
     found = getattr(import_module(module), attribute)
     if not isinstance(found, typer.Typer):
-        group = typer.Typer(pretty_exceptions_enable=False)
+        group = typer.Typer(add_completion=False, rich_markup_mode="markdown")
         group.command(name)(found)
         found = group
     command = typer.main.get_command(found)

@@ -23,7 +23,7 @@ from rich.text import Text
 from tachograph.cli.options import Format
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
 stderr = Console(stderr=True, highlight=False)
 """Where progress, hints and warnings go."""
@@ -47,18 +47,22 @@ def show(
     *,
     headings: Mapping[str, str] | None = None,
     title: str | None = None,
+    total: Mapping[str, Any] | None = None,
+    more: Mapping[str, str] | None = None,
 ) -> None:
     """Write a frame to standard output.
 
-    `headings` chooses the columns of the table and what stands above each; JSON and CSV always
-    have every column under its own name.
+    For the table, `headings` chooses the columns and what stands above each, and `total` is a
+    last line below all. `more` names columns whose values get a `+` where another column counts
+    what they leave out. JSON and CSV have every column under its own name, and no total.
     """
     if form is Format.JSON:
         _write_json(frame)
     elif form is Format.CSV:
         _write_csv(frame)
     else:
-        _write_table(frame, headings or {name: name for name in frame.columns}, title)
+        headings = headings or {name: name for name in frame.columns}
+        _write_table(frame, headings, title, total, more or {})
 
 
 def plain(value: Any) -> Any:
@@ -98,46 +102,81 @@ def _write_csv(frame: Frame) -> None:
     writer.writerows([plain(value) for value in row] for row in frame.iter_rows())
 
 
-def _write_table(frame: Frame, headings: Mapping[str, str], title: str | None) -> None:
-    shown = list(headings)
-    places = [frame.columns.index(name) for name in shown]
-    rows = list(frame.iter_rows())
-    table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", pad_edge=False)
-    cells: list[list[Text]] = []
-    for name, place in zip(shown, places, strict=True):
-        values = [row[place] for row in rows]
-        number = any(isinstance(v, int | float | Decimal) and v is not True for v in values)
-        table.add_column(headings[name], justify="right" if number else "left", overflow="fold")
-        cells.append(list(column_cells(name, values)))
-    for line in zip(*cells, strict=True):
+def _write_table(
+    frame: Frame,
+    headings: Mapping[str, str],
+    title: str | None,
+    total: Mapping[str, Any] | None,
+    more: Mapping[str, str],
+) -> None:
+    rows = [dict(zip(frame.columns, row, strict=True)) for row in frame.iter_rows()]
+    table = Table(
+        box=box.SIMPLE,
+        title=title,
+        title_style="bold",
+        title_justify="left",
+        pad_edge=False,
+        collapse_padding=True,
+        show_edge=False,
+        show_footer=total is not None and len(rows) > 1,
+    )
+    lines = [*rows, total or {}]
+    columns = []
+    for name, heading in headings.items():
+        *cells, last = column_cells(name, [line.get(name) for line in lines])
+        if name in more and any(line.get(more[name]) for line in lines):
+            for cell, line in zip([*cells, last], lines, strict=True):
+                cell.append("+" if line.get(more[name]) and line.get(name) is not None else " ")
+        is_number = any(_is_number(row[name]) for row in rows)
+        table.add_column(
+            heading,
+            footer=last if name in (total or {}) else "",
+            justify="right" if is_number else "left",
+            overflow="fold",
+        )
+        columns.append(cells)
+    for line in zip(*columns, strict=True):
         table.add_row(*line)
     # a pipe has no width: whoever reads it gets whole lines
     width = None if sys.stdout.isatty() else _NATURAL_WIDTH
     Console(highlight=False, width=width).print(table)
 
 
-def column_cells(name: str, values: Sequence[Any]) -> Iterable[Text]:
+def column_cells(name: str, values: Sequence[Any]) -> list[Text]:
     """The values of one column as people see them, aligned to each other."""
-    if name.endswith("_usd") or any(isinstance(value, Decimal) for value in values):
-        known = [digits(value) for value in values if value is not None]
-        places = max((len(text.partition(".")[2]) for text in known), default=0)
-        return [_cell(value, lambda v: f"{digits(v, max(places, 2))}") for value in values]
-    return [_cell(value, lambda v: _words(name, v)) for value in values]
+    money = [digits(value) for value in values if isinstance(value, Decimal)]
+    places = max((len(text.partition(".")[2]) for text in money), default=0)
+    return [
+        Text(UNKNOWN, style="dim") if value is None else Text(_words(name, value, max(places, 2)))
+        for value in values
+    ]
 
 
-def _cell(value: Any, words: Any) -> Text:
-    return Text(UNKNOWN, style="dim") if value is None else Text(words(value))
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float | Decimal) and not isinstance(value, bool)
 
 
-def _words(name: str, value: Any) -> str:
+def _words(name: str, value: Any, places: int) -> str:
+    if isinstance(value, Decimal):
+        return digits(value, places)
     if isinstance(value, datetime):
         return value.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if not _is_number(value):
         return str(value)
     if name.endswith("_rate"):
         return f"{value:.1%}"
     if name.endswith("_seconds"):
-        return f"{value:.3f}" if value < 100 else f"{value:.1f}"
+        return f"{value:.3f}" if value < 1 else f"{value:.2f}" if value < 10 else f"{value:,.1f}"
+    if name.endswith("_tokens"):
+        return _rounded(value)
     if isinstance(value, float):
-        return f"{value:,.1f}"
+        return f"{value:.2f}" if value < 10 else f"{value:,.0f}"
     return f"{value:,}"
+
+
+def _rounded(number: int) -> str:
+    """A large number in four digits or so: 12,345 and 123k and 1.23M."""
+    for size, unit in ((1e12, "T"), (1e9, "G"), (1e6, "M")):
+        if abs(number) >= size:
+            return f"{number / size:.3g}{unit}" if number < 1000 * size else f"{number:.3g}"
+    return f"{number / 1000:.0f}k" if abs(number) >= 100_000 else f"{number:,}"

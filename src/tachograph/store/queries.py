@@ -128,6 +128,12 @@ def select_calls(
     return statement if limit is None else statement.limit(limit)
 
 
+def count_calls(where: Sequence[Condition], at_most: int) -> Statement:
+    """How many calls these are, without counting further than asked."""
+    some = sa.select(calls.c.id).where(*where).limit(at_most).subquery()
+    return sa.select(sa.func.count()).select_from(some)
+
+
 _COMPARE = {
     "<": operator.lt,
     "<=": operator.le,

@@ -1,0 +1,91 @@
+"""`tachograph report`, as people and as programs read it."""
+
+from __future__ import annotations
+
+import csv
+import io
+
+import pytest
+
+from tachograph import settings
+from tachograph.analytics import REPORT_COLUMNS
+from tachograph.cli import options, report
+from tests.cli.conftest import Run
+
+
+def test_a_table_for_people(tachograph: Run, db: str) -> None:
+    ran = tachograph("report", "--db", db)
+    lines = [line.split() for line in ran.out.splitlines()]
+    assert lines[0][:3] == ["model", "calls", "failed"]
+    assert lines[2] == ["b/small", "2", "50.0%", *["-"] * 6, "0.250000000000+"]
+    assert lines[3][:5] == ["a/big", "1", "0.0%", "1.50", "1.50"]
+    assert lines[3][5:] == ["-", "-", "1,000", "-", "0.000000000001"]
+    assert lines[5] == ["3", "33.3%", "1,000", "-", "0.250000000001+"]
+    assert ran.out.endswith("+ and 1 call whose cost is not known\n")
+    assert (ran.err, ran.status) == ("", 0)
+
+
+def test_json_for_programs(tachograph: Run, db: str) -> None:
+    small, big = tachograph("report", "models", "--db", db, "--format", "json").json
+    assert list(small) == ["model", *REPORT_COLUMNS]
+    assert (small["model"], small["calls"], small["spent_usd"]) == ("b/small", 2, "0.25")
+    assert small["calls_without_cost"] == 1
+    assert big["spent_usd"] == "0.000000000001"
+
+
+def test_csv_of_providers(tachograph: Run, db: str) -> None:
+    ran = tachograph("report", "providers", "--db", db, "--format", "csv")
+    rows = list(csv.DictReader(io.StringIO(ran.out)))
+    assert [(row["provider"], row["spent_usd"]) for row in rows] == [
+        ("P", "0.250000000001"),
+        ("", ""),
+    ]
+
+
+def test_a_period(tachograph: Run, db: str) -> None:
+    between = ["--since", "2026-11-01T12:30", "--until", "2026-11-01T14:00Z"]
+    (only,) = tachograph("report", "--db", db, "--format", "json", *between).json
+    assert (only["model"], only["calls"]) == ("b/small", 1)
+
+
+def test_nothing_recorded_in_the_period(tachograph: Run, db: str) -> None:
+    assert tachograph("report", "--db", db, "--until", "2020-01-01", "--format", "json").json == []
+    ran = tachograph("report", "--db", db, "--until", "2020-01-01")
+    assert (ran.err, ran.status) == ("no calls in this period\n", 0)
+
+
+def test_many_calls_are_told_to_be_approximate(
+    tachograph: Run, db: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(report, "MANY", 3)
+    ran = tachograph("report", "--db", db, "--format", "json")
+    assert "within 1 %" in ran.err
+    assert ran.json[1]["latency_p50_seconds"] == pytest.approx(1.5, rel=0.01)
+    monkeypatch.setattr(report, "MANY", 4)
+    assert tachograph("report", "--db", db).err == ""
+
+
+def test_the_environment_names_the_database(
+    tachograph: Run, db: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(f"{settings.PREFIX}DB", db)
+    assert len(tachograph("report", "--format", "json").json) == 2
+    assert options.DEFAULT_DB == settings.DEFAULT_DB
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "says"),
+    [
+        (["--db", "sqlite:////nowhere/x.db"], 1, "there is no database at /nowhere/x.db"),
+        (["--db", "nonsense"], 1, "write sqlite:///FILE"),
+        (["--since", "yesterday"], 2, "yesterday"),
+        (["gestern"], 2, "gestern"),
+        (["--format", "xml"], 2, "xml"),
+    ],
+)
+def test_errors(tachograph: Run, arguments: list[str], status: int, says: str) -> None:
+    ran = tachograph("report", *arguments)
+    assert (ran.out, ran.status) == ("", status)
+    assert says in ran.err
+    if status == 1:
+        assert ran.err.count("\n") == 1
