@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Annotated
 from urllib.parse import urljoin
 
 import httpx
+import typer
 
 import tachograph
 from tachograph.errors import TachographError
 
 TIMEOUT_SECONDS = 30.0
+
+BaseUrl = Annotated[
+    str,
+    typer.Option("--base-url", envvar="OPENROUTER_BASE_URL", metavar="URL", help="Whom to ask."),
+]
 
 
 class Fetcher:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tachograph.cli.fetch import Fetcher
+from tachograph.cli.fetch import BaseUrl, Fetcher
 from tachograph.cli.options import DEFAULT_DB, Db, Format, OutputFormat, parse_instant
 from tachograph.cli.output import show, stderr
 from tachograph.cli.price_lines import HistoryFrame, difference, label
@@ -45,12 +45,7 @@ _MOST_LINES = 20
 @app.command()
 def sync(
     db: Db = DEFAULT_DB,
-    base_url: Annotated[
-        str,
-        typer.Option(
-            "--base-url", envvar="OPENROUTER_BASE_URL", metavar="URL", help="Whose prices to read."
-        ),
-    ] = OPENROUTER_URL,
+    base_url: BaseUrl = OPENROUTER_URL,
     from_file: Annotated[
         Path | None,
         typer.Option("--from", exists=True, dir_okay=False, help="A saved answer of /models."),

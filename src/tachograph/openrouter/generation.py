@@ -7,11 +7,14 @@ answer is 404.
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import Annotated
 
 import msgspec
 
 from tachograph.core.pricing import round_usd
 from tachograph.core.records import Usage
+from tachograph.openrouter.failures import clean
+from tachograph.openrouter.requests import INT64
 
 PATH = "/generation"
 
@@ -55,11 +58,18 @@ def read_generation(body: bytes) -> Generation:
             upstream_usd=upstream,
             is_byok=data.is_byok,
         ),
-        provider=data.provider_name,
-        finish_reason=data.finish_reason,
-        native_finish_reason=data.native_finish_reason,
-        service_tier=data.service_tier,
+        provider=_text(data.provider_name),
+        finish_reason=_text(data.finish_reason),
+        native_finish_reason=_text(data.native_finish_reason),
+        service_tier=_text(data.service_tier),
     )
+
+
+def _text(sent: str | None) -> str | None:
+    return None if sent is None else clean(sent)
+
+
+_Count = Annotated[int, msgspec.Meta(ge=0, le=INT64)]
 
 
 class _Data(msgspec.Struct):
@@ -71,11 +81,11 @@ class _Data(msgspec.Struct):
     finish_reason: str | None = None
     native_finish_reason: str | None = None
     service_tier: str | None = None
-    native_tokens_prompt: int | None = None
-    native_tokens_completion: int | None = None
-    native_tokens_reasoning: int | None = None
-    native_tokens_cached: int | None = None
-    native_tokens_completion_images: int | None = None
+    native_tokens_prompt: _Count | None = None
+    native_tokens_completion: _Count | None = None
+    native_tokens_reasoning: _Count | None = None
+    native_tokens_cached: _Count | None = None
+    native_tokens_completion_images: _Count | None = None
 
 
 class _Answer(msgspec.Struct):
