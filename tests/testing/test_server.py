@@ -179,19 +179,21 @@ def test_an_unknown_path_is_not_found(client: Any) -> None:
 def test_scripted_answers_come_in_order_and_then_its_own(
     client: Any, fake_openrouter: FakeOpenRouter
 ) -> None:
-    fake_openrouter.script(Chat("one").plain(), lambda request: Answer.json(request.json()))
+    fake_openrouter.script(Chat("one").plain(), lambda request, own: Answer.json(request.json()))
     assert post(client).json()["choices"][0]["message"]["content"] == "one"
     assert post(client).json() == HELLO
     assert "stand-in" in post(client).text
 
 
-def test_respond_is_asked_where_no_script_is_left() -> None:
-    def respond(request: Request) -> Answer | None:
-        return Answer.json({"models": 0}) if request.path.endswith("/models") else None
+def test_respond_chooses_where_no_script_is_left() -> None:
+    def respond(request: Request, own: Answer) -> Answer:
+        return own.with_headers({"X-Asked": request.path}) if own.status == 200 else own
 
     with FakeOpenRouter(respond) as server, httpx.Client(base_url=server.base_url) as client:
+        server.script(Answer.json({"models": 0}))
         assert client.get("/models").json() == {"models": 0}
-        assert post(client).status_code == 200
+        assert client.get("/models").headers["x-asked"] == "/api/v1/models"
+        assert "x-asked" not in client.get("/nothing").headers
 
 
 def test_requests_are_kept_as_they_came(client: Any, fake_openrouter: FakeOpenRouter) -> None:

@@ -15,8 +15,8 @@ from tachograph.testing.catalogue import MODELS, Model
 from tachograph.testing.replies import Replies
 from tachograph.testing.wire import Request, read_request, send
 
-Respond = Callable[[Request], Answer | None]
-"""Chooses the answer to a request; None leaves it to the stand-in."""
+Respond = Callable[[Request, Answer], Answer]
+"""Chooses the answer to a request; it is given the one that the stand-in would send."""
 
 
 class FakeOpenRouter:
@@ -24,7 +24,7 @@ class FakeOpenRouter:
 
     It listens from the start, and each connection has a thread of its own. By itself it answers
     `/chat/completions`, plain and streamed, `/models` and `/models/{author}/{slug}/endpoints`.
-    Other answers are given by `script`, or by `respond`, which is asked for every request that no
+    Other answers are given by `script`, or by `respond`, which chooses for every request that no
     script is left for. Any model is served; those that `models` does not list are free of charge.
     """
 
@@ -52,10 +52,6 @@ class FakeOpenRouter:
         """Answers for the next requests, one each, whatever they ask for."""
         with self._lock:
             self._script.extend(answers)
-
-    def reply(self, request: Request) -> Answer:
-        """What the stand-in answers by itself."""
-        return self._replies.answer(request)
 
     def close(self) -> None:
         """Ends every connection and thread; what is held or paused is cut short."""
@@ -117,8 +113,10 @@ class FakeOpenRouter:
         with self._lock:
             self.requests.append(request)
             scripted = self._script.popleft() if self._script else self._respond
-        answer = scripted(request) if callable(scripted) else scripted
-        return self.reply(request) if answer is None else answer
+        if isinstance(scripted, Answer):
+            return scripted
+        own = self._replies.answer(request)
+        return own if scripted is None else scripted(request, own)
 
     def _pause(self, seconds: float) -> None:
         if self._closing.wait(seconds):

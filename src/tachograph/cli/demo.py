@@ -1,0 +1,111 @@
+"""`tachograph demo`: some two hundred calls to a stand-in for OpenRouter, recorded and reported."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from tachograph import Recorder, analytics
+from tachograph.cli import prices
+from tachograph.cli.output import digits, stderr
+from tachograph.cli.report import show_report
+from tachograph.demo.apps import openai_installed, run
+from tachograph.demo.pace import Pace
+from tachograph.demo.plan import plan
+from tachograph.errors import SettingsError
+from tachograph.settings import Settings
+from tachograph.store.folder import journal_folder
+from tachograph.testing import FakeOpenRouter
+
+FILE = Path("tachograph-demo.db")
+URL = f"sqlite:///{FILE}"
+
+
+def demo(
+    calls: Annotated[int, typer.Option("--calls", min=1, help="How many requests to send.")] = 200,
+) -> None:
+    """Record some 200 calls to a local stand-in for OpenRouter, and report on them.
+
+    Needs no key, no network and no money. Writes tachograph-demo.db in this folder, anew each time.
+    """
+    settings = Settings.of(url=URL)
+    if settings.disabled:
+        raise SettingsError("TACHOGRAPH_DISABLED is set: the demo would record nothing")
+    _remove_earlier(settings.journal_dir)
+    # all that the demo asks is on this machine: no proxy is to see it
+    os.environ["NO_PROXY"] = ",".join(filter(None, (os.environ.get("NO_PROXY"), "127.0.0.1")))
+    typer.echo(
+        f"{calls} requests go to a stand-in for OpenRouter on this machine: no network is used,\n"
+        "no key is needed, no money is spent. httpx and the openai SDK send them, sync and async."
+    )
+    if not openai_installed():
+        typer.echo("The openai SDK is not installed (extra: demo), so httpx sends all of them.")
+    with FakeOpenRouter(Pace()) as server:
+        prices.sync(db=URL, base_url=server.base_url, endpoints=True)
+        with Recorder(URL, base_urls=[server.base_url]) as recorder:
+            _send(server.base_url, recorder, calls)
+            recorder.flush()
+    _report()
+
+
+def _remove_earlier(journal_dir: Path | None) -> None:
+    for name in (FILE.name, f"{FILE.name}-wal", f"{FILE.name}-shm"):
+        Path(name).unlink(missing_ok=True)
+    journals = journal_folder(URL, journal_dir)
+    if journals.is_dir():
+        shutil.rmtree(journals)
+
+
+def _send(base_url: str, recorder: Recorder, calls: int) -> None:
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
+    hidden = not stderr.is_terminal
+    with Progress(*columns, console=stderr, transient=True, disable=hidden) as bar:
+        task = bar.add_task("requests", total=calls)
+        run(base_url, recorder, plan(calls), lambda: bar.advance(task))
+
+
+def _report() -> None:
+    recorded = analytics.read_calls(URL)
+    retries = int((recorded["resend_count"] > 0).sum())
+    typer.echo(f"{len(recorded)} calls recorded, {retries} of them retries.\n")
+    show_report(analytics.by_model(recorded), title="By model")
+    typer.echo()
+    show_report(analytics.by_provider(recorded), title="By provider")
+    typer.echo(
+        f"\n{_money(recorded)}\n\n"
+        f"All of it is in {FILE}, a SQLite file. To go on:\n"
+        f"  tachograph report models --db {URL}\n"
+        f"  tachograph tail --db {URL}\n"
+        '  python -c "from tachograph.analytics import scan_calls; '
+        f"print(scan_calls('{URL}').collect())\""
+    )
+
+
+def _money(recorded: Any) -> str:
+    """What was spent, by OpenRouter's own figures and by ours, over the calls that have both."""
+    both = recorded.filter(
+        recorded["billed_usd"].is_not_null() & recorded["computed_usd"].is_not_null()
+    )
+    billed = sum(both["billed_usd"], Decimal(0))
+    computed = sum(both["computed_usd"], Decimal(0))
+    apart = (
+        "equal to the last digit" if billed == computed else f"{digits(computed - billed)} apart"
+    )
+    unknown = int(recorded["spent_usd"].null_count())
+    return (
+        f"Cost of {len(both)} calls in USD, {apart}:\n"
+        f"  billed    {digits(billed, 12)}   what the answers said\n"
+        f"  computed  {digits(computed, 12)}   tokens x listed prices\n"
+        f"{unknown} calls have no cost: they failed, or were left before their usage came."
+    )
