@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
+from types import SimpleNamespace
 
 import msgspec
 import pytest
 import sqlalchemy as sa
+import yaml
 
 from tachograph.core.records import Price, PriceOverride, Usage
+from tachograph.openrouter.catalog import read_models
+from tachograph.openrouter.usage import read_usage
 from tachograph.store.database import open_engine
 from tachograph.store.migrate import ensure
 from tachograph.store.price_history import record_prices
 from tachograph.store.prices import PriceBook, read_prices
+from tests.required import missing
 
 ONE_EACH = Usage(input_tokens=1, output_tokens=1)
 
@@ -88,7 +94,7 @@ def test_the_price_valid_when_the_call_started(engine: sa.Engine) -> None:
 
 
 def test_new_prices_count_after_a_refresh(engine: sa.Engine) -> None:
-    book = PriceBook(engine)
+    book = PriceBook(engine, check_seconds=0)
     assert prompt_rate(book, Asked()) is None
     record_prices(engine, [listed(prompt=1)], 100, "test", whole_listing=True)
     assert prompt_rate(book, Asked()) is None
@@ -97,6 +103,15 @@ def test_new_prices_count_after_a_refresh(engine: sa.Engine) -> None:
     record_prices(engine, [], 500, "test", whole_listing=True)
     book.refresh()
     assert prompt_rate(book, Asked()) is None, "it vanished from the listing"
+
+
+def test_the_database_is_not_asked_at_every_batch(engine: sa.Engine) -> None:
+    asked = []
+    sa.event.listen(engine, "before_cursor_execute", lambda *args: asked.append(args[2]))
+    book = PriceBook(engine, check_seconds=3600)
+    for _ in range(3):
+        book.refresh()
+    assert len([statement for statement in asked if "count(" in statement]) == 1
 
 
 def test_the_endpoint_that_served_where_provider_and_tier_tell_which(engine: sa.Engine) -> None:
@@ -220,3 +235,33 @@ def test_as_many_names_as_there_are_calls_do_not_fill_the_memory(engine: sa.Engi
 
 def replace_price(price: Price, **changes: object) -> Price:
     return msgspec.structs.replace(price, **changes)
+
+
+CASSETTES = (
+    Path(__file__).parents[2]
+    / "../shared/openrouter/llm-openrouter/tests/cassettes/test_llm_openrouter"
+)
+
+
+def test_recorded_calls_cost_by_the_recorded_listing_what_was_billed(engine: sa.Engine) -> None:
+    index = CASSETTES.parents[3] / "INDEX.jsonl"
+    if not index.exists():
+        missing("the recorded exchanges are not here")
+    lines = [json.loads(line) for line in index.read_text().splitlines()]
+    priced = 0
+    for cassette in sorted(CASSETTES.glob("*.yaml")):
+        exchange = yaml.safe_load(cassette.read_text())["interactions"][0]
+        listing = read_models(exchange["response"]["body"]["string"].encode(), 100)
+        record_prices(engine, [model.price for model in listing.models], 100, "recorded")
+        book = PriceBook(engine)
+        for line in lines:
+            if Path(line["file"]).name == cassette.name and line["usage"]:
+                call = Asked(line["requested_model"], line["model"], path=line["path"])
+                sent = SimpleNamespace(usage=json.dumps(line["usage"]).encode(), path=call.path)
+                usage = read_usage(sent)  # type: ignore[arg-type]
+                assert usage is not None
+                cost = book.cost(call, usage)
+                assert cost.computed_usd == cost.spent_usd == usage.billed_usd
+                assert cost.model == line["requested_model"]
+                priced += 1
+    assert priced == 5

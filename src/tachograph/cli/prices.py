@@ -33,9 +33,8 @@ from tachograph.store.writing import writing
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from sqlalchemy.engine import Engine
-
     from tachograph.store.price_history import Changes
+    from tachograph.store.reading import Engine
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
 

@@ -6,6 +6,7 @@ that was read; its rows follow one another in time (`store/price_history.py` wri
 
 from __future__ import annotations
 
+import time
 from bisect import bisect_right
 from collections import defaultdict
 from decimal import Decimal
@@ -54,9 +55,14 @@ class PriceBook:
     `refresh` takes up what has changed there; call it once a batch. For one thread.
     """
 
-    def __init__(self, engine: Engine) -> None:
-        """Opens no connection before `refresh`, or the first cost."""
+    def __init__(self, engine: Engine, *, check_seconds: float = 1.0) -> None:
+        """Opens no connection before `refresh`, or the first cost.
+
+        `check_seconds`: how old what is in memory may be when `refresh` is called.
+        """
         self._engine = engine
+        self._check_seconds = check_seconds
+        self._checked = float("-inf")
         self._state: tuple[Any, ...] | None = None
         self._series: dict[str, list[Price]] = {}
         self._names = ModelNames()
@@ -64,11 +70,14 @@ class PriceBook:
 
     def refresh(self) -> None:
         """Loads the prices again if they have changed."""
+        if time.monotonic() - self._checked < self._check_seconds:
+            return
         with self._engine.connect() as connection:
             state = tuple(connection.execute(_STATE).one())
             if state != self._state:
                 self._load(read_prices(connection))
                 self._state = state
+        self._checked = time.monotonic()
 
     def cost(self, call: PricedCall, usage: Usage | None) -> Cost:
         """The cost of a call, by the price valid when it started.
