@@ -29,6 +29,10 @@ _IS_REMOTE: Final = 0x200
 _LOCAL_OR_REMOTE: Final = (_HAS_IS_REMOTE, _HAS_IS_REMOTE | _IS_REMOTE)
 _FOREIGN: Final = 0x10000
 
+REMADE_FLAGS: Final = _HAS_IS_REMOTE | TraceFlags.SAMPLED | TraceFlags.RANDOM_TRACE_ID
+"""`SpanIds.trace_flags` of a stored call with a parent, of which SQL keeps only the id: those of
+the usual one, a sampled span of the same process."""
+
 # Not `random` itself: an app may seed it, and then every run of it would make the same ids; and
 # drawing from it would change what the app draws.
 _random = random.Random()  # noqa: S311

@@ -1,0 +1,181 @@
+"""Stored calls -> their spans once more, for a collector that was down or a backend that is new.
+
+Ids, parents, times and attributes are those of the first time, so a backend that keeps one span an
+id has each once, however often it is sent. Calls that were recorded without a tracer get ids that
+follow from their own; those of one operation share a trace.
+"""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Any, NamedTuple
+from uuid import UUID
+
+import msgspec
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
+from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
+from opentelemetry.sdk.trace.sampling import ALWAYS_ON
+
+from tachograph.core.records import Call, Cost, Usage
+from tachograph.errors import TachographError
+from tachograph.telemetry import semconv
+from tachograph.telemetry.span_ids import REMADE_FLAGS
+from tachograph.telemetry.spans import Spans
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+    from datetime import datetime
+
+BATCH = 512
+"""Spans a request."""
+
+
+class StoredCall(NamedTuple):
+    call: Call
+    usage: Usage
+    cost: Cost
+
+
+def stored_call(row: Mapping[str, Any]) -> StoredCall:
+    """The records of one row of a frame of calls, under the names and in the types of the frame."""
+    call = {name: row[name] for name in _OF_CALL}
+    usage = {name: row[name] for name in Usage.__struct_fields__}
+    cost = {name: row[name] for name in Cost.__struct_fields__}
+    parent = _hex(row["parent_span_id"])
+    return StoredCall(
+        Call(
+            **call,
+            id=UUID(row["id"]).bytes,
+            operation_id=UUID(row["operation_id"]).bytes,
+            started_us=_microseconds(row["started_at"]),
+            usage=None,
+            trace_id=_hex(row["trace_id"]),
+            span_id=_hex(row["span_id"]),
+            parent_span_id=parent,
+            trace_flags=None if parent is None else REMADE_FLAGS,
+            tracestate=None,
+        ),
+        Usage(**usage),
+        Cost(**cost),
+    )
+
+
+class StoredSpans:
+    """Sends the spans of stored calls through an exporter, which it closes at its end.
+
+    Give the calls in the order of their ids: a re-sending is linked to the sending before it.
+    """
+
+    def __init__(self, exporter: SpanExporter, dialect: semconv.DialectName = "main") -> None:
+        self._exporter = exporter
+        self._dialect = dialect
+        self._made: list[ReadableSpan] = []
+        self._spans: dict[tuple[str | None, str | None], Spans] = {}
+        self._seen: set[bytes] = set()
+        self._sendings: dict[tuple[bytes, int], bytes] = {}
+
+    def send(self, calls: Iterable[StoredCall]) -> Iterator[int]:
+        """Sends them, and tells after each request how many it held. Raises TachographError when
+        the collector does not take them; to send all again does no harm."""
+        for stored in calls:
+            self._make(stored)
+            if len(self._made) >= BATCH:
+                yield self._export()
+        if self._made:
+            yield self._export()
+
+    def close(self) -> None:
+        self._exporter.shutdown()
+
+    def __enter__(self) -> StoredSpans:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _make(self, stored: StoredCall) -> None:
+        call = self._with_ids(stored.call)
+        assert call.trace_id is not None
+        assert call.span_id is not None
+        resend_of = None
+        if call.resend_count:
+            resend_of = self._sendings.get((call.operation_id, call.resend_count - 1))
+        self._sendings[call.operation_id, call.resend_count] = call.trace_id + call.span_id
+        spans = self._spans_of(call.service_name, call.environment)
+        spans.make(call, stored.usage, stored.cost, resend_of)
+
+    def _with_ids(self, call: Call) -> Call:
+        if call.trace_id is None or call.span_id is None:
+            trace_id = blake2b(call.operation_id, digest_size=16).digest()
+            return msgspec.structs.replace(call, trace_id=trace_id, span_id=_span_id(call))
+        if call.span_id in self._seen:
+            # another instrumentation's span stood for several sendings
+            return msgspec.structs.replace(
+                call,
+                span_id=_span_id(call),
+                parent_span_id=call.span_id,
+                trace_flags=REMADE_FLAGS,
+            )
+        self._seen.add(call.span_id)
+        return call
+
+    def _spans_of(self, service_name: str | None, environment: str | None) -> Spans:
+        app = (service_name, environment)
+        if app not in self._spans:
+            attributes = {semconv.SERVICE_NAME: service_name, semconv.ENVIRONMENT: environment}
+            provider = TracerProvider(
+                ALWAYS_ON,
+                Resource.create({name: said for name, said in attributes.items() if said}),
+                shutdown_on_exit=False,
+            )
+            provider.add_span_processor(_Gathering(self._made))
+            self._spans[app] = Spans(provider, self._dialect)
+        return self._spans[app]
+
+    def _export(self) -> int:
+        batch, self._made[:] = self._made[:], []
+        if self._exporter.export(batch) is not SpanExportResult.SUCCESS:
+            raise TachographError(
+                f"the collector did not take {len(batch)} spans; the log says why. "
+                "What was sent before is there, and to send it again does no harm."
+            )
+        return len(batch)
+
+
+class _Gathering(SpanProcessor):
+    def __init__(self, made: list[ReadableSpan]) -> None:
+        self._made = made
+
+    def on_end(self, span: ReadableSpan) -> None:
+        self._made.append(span)
+
+
+_OTHERWISE = frozenset(
+    {
+        "id",
+        "operation_id",
+        "started_us",
+        "usage",
+        "trace_id",
+        "span_id",
+        "parent_span_id",
+        "trace_flags",
+        "tracestate",
+    }
+)
+_OF_CALL = tuple(name for name in Call.__struct_fields__ if name not in _OTHERWISE)
+"""Fields that stand in a row under their own name and in their own type."""
+
+
+def _span_id(call: Call) -> bytes:
+    return blake2b(call.id, digest_size=8).digest()
+
+
+def _hex(digits: str | None) -> bytes | None:
+    return None if digits is None else bytes.fromhex(digits)
+
+
+def _microseconds(at: datetime) -> int:
+    # not by timestamp(), whose float is not exact to the microsecond
+    return int(at.timestamp()) * 1_000_000 + at.microsecond
