@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import ast
 import decimal
+import inspect
 from datetime import UTC, datetime
 from decimal import Decimal
+from types import ModuleType
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import asdict, replace
 
+from tachograph.core import pricing
 from tachograph.core.pricing import WEEKDAYS, compute, matches, settle
 from tachograph.core.records import Price, PriceOverride, Usage
+from tachograph.openrouter import catalog
 
 MICRO = Decimal("1E-6")
 
@@ -176,6 +181,13 @@ def test_the_apps_decimal_settings_change_nothing() -> None:
     with decimal.localcontext(prec=3, rounding=decimal.ROUND_UP):
         assert compute(usage, rates, 0) == exact
     assert exact == Decimal("7.712238895174")
+
+
+@pytest.mark.parametrize("module", [pricing, catalog])
+def test_no_float_is_near_the_money(module: ModuleType) -> None:
+    for node in ast.walk(ast.parse(inspect.getsource(module))):
+        assert not (isinstance(node, ast.Constant) and isinstance(node.value, float))
+        assert not (isinstance(node, ast.Name) and node.id == "float")
 
 
 def test_money_is_rounded_once_half_to_even() -> None:

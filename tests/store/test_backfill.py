@@ -15,16 +15,20 @@ from tachograph.errors import StoreError
 from tachograph.store import backfill as module
 from tachograph.store.backfill import backfill
 from tachograph.store.database import open_engine
-from tachograph.store.migrate import ensure
+from tachograph.store.migrate import upgrade
 from tachograph.store.price_history import record_prices
 from tachograph.store.schema import calls, microseconds
 from tests.stored import NOON, store
 
 
-@pytest.fixture
-def engine(tmp_path: Path) -> Iterator[sa.Engine]:
-    engine = open_engine(f"sqlite:///{tmp_path}/calls.db")
-    ensure(engine)
+@pytest.fixture(params=["sqlite", "postgresql"])
+def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[sa.Engine]:
+    if request.param == "sqlite":
+        url = f"sqlite:///{tmp_path}/calls.db"
+    else:
+        url = request.getfixturevalue("postgres_url")
+    engine = open_engine(url)
+    upgrade(engine)
     yield engine
     engine.dispose()
 
