@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from tachograph.store.price_history import Changes
     from tachograph.store.reading import Engine
 
-app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
 _MOST_LINES = 20
 
