@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -100,3 +101,8 @@ def test_a_stream_can_fail_in_four_ways_after_its_first_tokens(
 
 def test_a_stream_can_end_without_an_end(fake_openrouter: FakeOpenRouter) -> None:
     assert "[DONE]" not in events(get(fake_openrouter, "stream_cut"))
+
+
+def test_the_page_names_every_failure() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "testing.md").read_text()
+    assert [kind for kind in KINDS if f"`{kind}`" not in page] == []

@@ -7,6 +7,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from itertools import count
 from types import TracebackType
 from typing import Self
 
@@ -82,11 +83,11 @@ class FakeOpenRouter:
         self.close()
 
     def _accept(self) -> None:
-        while True:
+        for number in count(1):
             connection, _ = self._listener.accept()
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             thread = threading.Thread(
-                target=self._serve, args=(connection,), name="fake-openrouter-call", daemon=True
+                target=self._serve, args=(connection, number), name="fake-openrouter", daemon=True
             )
             with self._lock:
                 if self._closing.is_set():
@@ -95,10 +96,10 @@ class FakeOpenRouter:
                 self._connections[connection] = thread
                 thread.start()
 
-    def _serve(self, connection: socket.socket) -> None:
+    def _serve(self, connection: socket.socket, number: int) -> None:
         try:
             with connection, connection.makefile("rb") as stream:
-                while (request := read_request(stream)) is not None:
+                while (request := read_request(stream, number)) is not None:
                     answer = self._answer(request)
                     kept = send(connection, answer, pause=self._pause, hold=self._hold)
                     if not kept or request.headers.get("connection") == "close":

@@ -24,14 +24,16 @@ class Request:
     query: str
     headers: Mapping[str, str]
     body: bytes
+    connection: int
+    """1, 2, ...: in the order in which the server accepted them."""
 
     def json(self) -> Any:
         """The body read as JSON; ValueError when it is not."""
         return json.loads(self.body)
 
 
-def read_request(stream: BinaryIO) -> Request | None:
-    """The next request of a connection; None when the client has closed it."""
+def read_request(stream: BinaryIO, connection: int) -> Request | None:
+    """The next request of this connection; None when the client has closed it."""
     line = stream.readline().decode("latin-1").rstrip("\r\n")
     if not line:
         return None
@@ -42,7 +44,7 @@ def read_request(stream: BinaryIO) -> Request | None:
         name, value = name.lower(), value.strip()
         headers[name] = f"{headers[name]}, {value}" if name in headers else value
     path, _, query = target.partition("?")
-    return Request(method, path, query, headers, _read_body(stream, headers))
+    return Request(method, path, query, headers, _read_body(stream, headers), connection)
 
 
 def _read_body(stream: BinaryIO, headers: Mapping[str, str]) -> bytes:
