@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
@@ -153,6 +156,31 @@ def test_what_infers_nothing_is_not_counted(meters: Meters, call_with: Callable[
     call = call_with(operation_name=None, path="/models")
     Metrics(meters.provider).record(call, None, Cost())
     assert meters.collect() == {}
+
+
+def test_a_meter_provider_that_the_app_sets_later_is_found() -> None:
+    program = """
+import runpy, sys
+from opentelemetry import metrics
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from tachograph.core.records import Cost
+from tachograph.telemetry.metrics import Metrics
+call = runpy.run_path(sys.argv[1])["COMPLETED"]
+recorded = Metrics()
+assert not has_meters()
+recorded.record(call, None, Cost())
+reader = InMemoryMetricReader()
+metrics.set_meter_provider(MeterProvider([reader]))
+assert has_meters()
+recorded.record(call, None, Cost())
+(resource,) = reader.get_metrics_data().resource_metrics
+(scope,) = resource.scope_metrics
+points = {m.name: m.data.data_points for m in scope.metrics}
+assert points["openrouter.client.calls"][0].value == 1
+"""
+    conftest = Path(__file__).with_name("conftest.py")
+    subprocess.run([sys.executable, "-c", program, str(conftest)], check=True, timeout=60)
 
 
 def test_exemplars_lead_to_the_span(

@@ -45,6 +45,12 @@ class LedgerReading(Protocol):
     def journal_bytes(self) -> int: ...
 
 
+def has_meters() -> bool:
+    """Whether the app has set a meter provider."""
+    # the API's stand-in, for which it has no public name
+    return type(metrics.get_meter_provider()).__name__ != "_ProxyMeterProvider"
+
+
 class Metrics:
     """The instruments, of the given meter provider or of the app's, whenever that is set."""
 
@@ -53,6 +59,7 @@ class Metrics:
         meter_provider: MeterProvider | None = None,
         dialect: names.DialectName = "main",
     ) -> None:
+        self._given = meter_provider
         self._meter = metrics.get_meter(names.SCOPE, __version__, meter_provider)
         d = names.DIALECTS[dialect]
         self._operation_duration = self._seconds(
@@ -89,7 +96,7 @@ class Metrics:
 
         Calls that infer nothing (a look at the catalogue) are not counted.
         """
-        if call.operation_name is None:
+        if call.operation_name is None or not (self._given or has_meters()):
             return
         attributes = start_attributes(call)
         for name, value in (

@@ -20,6 +20,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
 from tachograph.telemetry.exporters import metric_exporters, span_exporters
+from tachograph.telemetry.metrics import has_meters
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,8 +54,7 @@ def configure_otel(*, exit_seconds: float = EXIT_SECONDS) -> trace.TracerProvide
             provider = _tracer_provider()
             trace.set_tracer_provider(provider)
             ending.append(provider.shutdown)
-        # the API's stand-in, for which it has no public name
-        if type(metrics.get_meter_provider()).__name__ == "_ProxyMeterProvider":
+        if not has_meters():
             exporters = metric_exporters()
             if exporters:
                 readers = [PeriodicExportingMetricReader(exporter) for exporter in exporters]

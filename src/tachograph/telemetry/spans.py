@@ -207,7 +207,6 @@ class Spans:
         if call.span_id is None:
             return None
         if is_foreign(call.trace_flags):
-            self._contexts.pop(call.span_id, None)
             return bool((call.trace_flags or 0) & 1)
         try:
             span = self._live.pop(call.span_id, None)
