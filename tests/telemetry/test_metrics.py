@@ -165,7 +165,7 @@ from opentelemetry import metrics
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from tachograph.core.records import Cost
-from tachograph.telemetry.metrics import Metrics
+from tachograph.telemetry.metrics import Metrics, has_meters
 call = runpy.run_path(sys.argv[1])["COMPLETED"]
 recorded = Metrics()
 assert not has_meters()
