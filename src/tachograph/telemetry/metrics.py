@@ -13,7 +13,6 @@ from opentelemetry.context import Context
 from opentelemetry.metrics import CallbackOptions, Observation
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags
 
-from tachograph import __version__
 from tachograph.telemetry import semconv as names
 from tachograph.telemetry.attributes import Attributes, error_type, start_attributes
 
@@ -60,7 +59,7 @@ class Metrics:
         dialect: names.DialectName = "main",
     ) -> None:
         self._given = meter_provider
-        self._meter = metrics.get_meter(names.SCOPE, __version__, meter_provider)
+        self._meter = metrics.get_meter(names.SCOPE, names.scope_version(), meter_provider)
         d = names.DIALECTS[dialect]
         self._operation_duration = self._seconds(
             names.OPERATION_DURATION, "Duration of a GenAI operation."

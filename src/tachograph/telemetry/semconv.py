@@ -7,6 +7,8 @@ with the conventions at large (v1.42.0-dev). What has no convention yet is ours,
 
 from __future__ import annotations
 
+from functools import cache
+from importlib.metadata import version
 from typing import Final, Literal, NamedTuple
 
 SCOPE: Final = "tachograph"
@@ -168,3 +170,9 @@ V1_42: Final = Dialect(
 )
 
 DIALECTS: Final[dict[DialectName, Dialect]] = {"main": MAIN, "1.42": V1_42}
+
+
+@cache
+def scope_version() -> str:
+    """The version of the instrumentation scope: ours."""
+    return version("tachograph")

@@ -25,7 +25,6 @@ from opentelemetry.trace import (
 )
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from tachograph import __version__
 from tachograph.core.pricing import settle
 from tachograph.telemetry import semconv
 from tachograph.telemetry.attributes import (
@@ -313,7 +312,7 @@ def _bind(provider: TracerProvider) -> _Bound:
     # the API's stand-in for a provider that nobody has set yet
     if isinstance(provider, ProxyTracerProvider):
         return _Bound(provider, None, None)
-    tracer = provider.get_tracer(semconv.SCOPE, __version__)
+    tracer = provider.get_tracer(semconv.SCOPE, semconv.scope_version())
     if isinstance(tracer, NoOpTracer):
         return _Bound(provider, None, None)
     return _Bound(provider, tracer, fixed_ids(tracer))
