@@ -24,10 +24,15 @@ def make_transports(hx: ModuleType) -> tuple[type[Any], type[Any]]:
     class WatchedStream(hx.SyncByteStream):  # type: ignore[name-defined, misc]
         def __init__(self, stream: Any, live: Live) -> None:
             self._stream = stream
-            self._live = live
+            # Let go at the close: httpx leaves response and stream in a cycle, and what hangs on
+            # it costs every later garbage collection.
+            self._live: Live | None = live
 
         def __iter__(self) -> Iterator[bytes]:
             live = self._live
+            if live is None:  # closed before: the stream itself says so
+                yield from self._stream
+                return
             feed = live.feed
             try:
                 for piece in self._stream:
@@ -45,17 +50,20 @@ def make_transports(hx: ModuleType) -> tuple[type[Any], type[Any]]:
             try:
                 self._stream.close()
             finally:
-                self._live.closed()
+                live, self._live = self._live, None
+                if live is not None:
+                    live.closed()
 
         def __del__(self) -> None:
-            self._live.dropped()
+            if self._live is not None:
+                self._live.dropped()
 
     class AsyncWatchedStream(hx.AsyncByteStream):  # type: ignore[name-defined, misc]
         # An iterator of its own and no generator: a generator that is left early is closed by the
         # event loop at some later time, and would say so on stderr.
         def __init__(self, stream: Any, live: Live) -> None:
             self._stream = stream
-            self._live = live
+            self._live: Live | None = live
             self._pieces: AsyncIterator[bytes] | None = None
             self._handed_ns = 0
 
@@ -64,10 +72,12 @@ def make_transports(hx: ModuleType) -> tuple[type[Any], type[Any]]:
             return self
 
         async def __anext__(self) -> bytes:
+            assert self._pieces is not None
             live = self._live
+            if live is None:
+                return await self._pieces.__anext__()
             if self._handed_ns:
                 live.consumer_ns += perf_counter_ns() - self._handed_ns
-            assert self._pieces is not None
             try:
                 piece = await self._pieces.__anext__()
             except StopAsyncIteration:
@@ -84,10 +94,13 @@ def make_transports(hx: ModuleType) -> tuple[type[Any], type[Any]]:
             try:
                 await self._stream.aclose()
             finally:
-                self._live.closed()
+                live, self._live = self._live, None
+                if live is not None:
+                    live.closed()
 
         def __del__(self) -> None:
-            self._live.dropped()
+            if self._live is not None:
+                self._live.dropped()
 
     class RecordingTransport(hx.BaseTransport):  # type: ignore[name-defined, misc]
         """Records the OpenRouter calls that pass through the transport that it wraps.

@@ -128,6 +128,8 @@ def scrub(message: str, metadata: dict[str, Any]) -> str:
 
 def clean(text: str) -> str:
     """Without what databases refuse: NUL and lone surrogates."""
+    if text.isascii() and "\0" not in text:
+        return text
     return text.replace("\0", "").encode("utf-8", "replace").decode("utf-8")
 
 

@@ -74,15 +74,10 @@ class Answer:
     def _decode(self, decode: Callable[[bytes], Any], data: bytes) -> Any:
         """The message; with its members alone where a part of it has an unforeseen type; None
         where it is no JSON object."""
-        for read in (decode, _members):
-            for text in (data, None):
-                try:
-                    return read(_repaired(data) if text is None else text)
-                except msgspec.ValidationError:
-                    break
-                except (msgspec.DecodeError, UnicodeDecodeError):
-                    continue
-        return None
+        try:
+            return decode(data)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            return _decode_odd(decode, data)
 
     def _common(self, message: _Members) -> None:
         """The members that every dialect has at the top of an answer."""
@@ -99,11 +94,11 @@ class Answer:
         if message.service_tier:
             self.service_tier = _text(message.service_tier) or self.service_tier
         if message.usage:
-            self.usage = _json(message.usage) or self.usage
+            self.usage = _object(message.usage) or self.usage
         if message.error:
             self._fail(message.error)
         if message.openrouter_metadata:
-            self.routing = _json(message.openrouter_metadata) or self.routing
+            self.routing = _object(message.openrouter_metadata) or self.routing
 
     def _fail(self, error: msgspec.Raw) -> None:
         body = bytes(error)
@@ -115,7 +110,7 @@ class Answer:
 # --- chat completions, and every endpoint that answers in plain JSON ---
 
 
-class _Members(msgspec.Struct):
+class _Members(msgspec.Struct, gc=False):
     id: Any = None
     model: Any = None
     provider: Any = None
@@ -125,7 +120,7 @@ class _Members(msgspec.Struct):
     openrouter_metadata: msgspec.Raw = msgspec.Raw()
 
 
-class _Delta(msgspec.Struct):
+class _Delta(msgspec.Struct, gc=False):
     content: msgspec.Raw = msgspec.Raw()
     reasoning: msgspec.Raw = msgspec.Raw()
     reasoning_content: msgspec.Raw = msgspec.Raw()
@@ -135,22 +130,22 @@ class _Delta(msgspec.Struct):
     refusal: msgspec.Raw = msgspec.Raw()
 
 
-class _Choice(msgspec.Struct):
+class _Choice(msgspec.Struct, gc=False):
     finish_reason: Any = None
     native_finish_reason: Any = None
     error: msgspec.Raw = msgspec.Raw()
 
 
-class _FirstChoice(_Choice):
+class _FirstChoice(_Choice, gc=False):
     delta: _Delta | None = None
     text: msgspec.Raw = msgspec.Raw()
 
 
-class _Chunk(_Members):
+class _Chunk(_Members, gc=False):
     choices: list[_Choice] | None = None
 
 
-class _LaterChunk(msgspec.Struct):
+class _LaterChunk(msgspec.Struct, gc=False):
     """What may still change once the first token is there."""
 
     choices: list[_Choice] | None = None
@@ -160,7 +155,7 @@ class _LaterChunk(msgspec.Struct):
     service_tier: Any = None
 
 
-class _FirstChunk(_Members):
+class _FirstChunk(_Members, gc=False):
     choices: list[_FirstChoice] | None = None
     type: Any = None
 
@@ -202,10 +197,14 @@ class ChatAnswer(Answer):
             )
 
     def _choice(self, choice: _Choice) -> None:
-        self.finish_reason = _text(choice.finish_reason) or self.finish_reason
-        if choice.finish_reason == "error":
-            self.failed = True
-        self.native_finish_reason = _text(choice.native_finish_reason) or self.native_finish_reason
+        if choice.finish_reason:
+            self.finish_reason = _text(choice.finish_reason) or self.finish_reason
+            if choice.finish_reason == "error":
+                self.failed = True
+        if choice.native_finish_reason:
+            self.native_finish_reason = (
+                _text(choice.native_finish_reason) or self.native_finish_reason
+            )
         if choice.error:
             self._fail(choice.error)
 
@@ -231,7 +230,7 @@ def _speaks(choice: _FirstChoice) -> bool:
 # --- OpenAI Responses ---
 
 
-class _Incomplete(msgspec.Struct):
+class _Incomplete(msgspec.Struct, gc=False):
     reason: Any = None
 
 
@@ -240,7 +239,7 @@ class _Response(_Members):
     incomplete_details: _Incomplete | None = None
 
 
-class _Item(msgspec.Struct):
+class _Item(msgspec.Struct, gc=False):
     type: Any = None
 
 
@@ -311,7 +310,7 @@ class ResponsesAnswer(Answer):
 # --- Anthropic Messages ---
 
 
-class _MessagesDelta(msgspec.Struct):
+class _MessagesDelta(msgspec.Struct, gc=False):
     stop_reason: Any = None
     text: msgspec.Raw = msgspec.Raw()
     thinking: msgspec.Raw = msgspec.Raw()
@@ -323,7 +322,7 @@ class _Message(_Members):
     type: Any = None
 
 
-class _Block(msgspec.Struct):
+class _Block(msgspec.Struct, gc=False):
     type: Any = None
 
 
@@ -390,6 +389,18 @@ _HALF = re.compile(
 )
 
 
+def _decode_odd(decode: Callable[[bytes], Any], data: bytes) -> Any:
+    for read in (decode, _members):
+        for text in (data, _repaired(data)):
+            try:
+                return read(text)
+            except msgspec.ValidationError:
+                break
+            except (msgspec.DecodeError, UnicodeDecodeError):
+                continue
+    return None
+
+
 def _repaired(data: bytes) -> bytes:
     """The text with what is no Unicode replaced, so that the rest can be read."""
     return _HALF.sub(rb"\\ufffd", data.decode("utf-8", "replace").encode())
@@ -414,10 +425,7 @@ def _text(value: Any) -> str | None:
     return None
 
 
-def _json(raw: msgspec.Raw) -> bytes | None:
+def _object(raw: msgspec.Raw) -> bytes | None:
     """The bytes of an object that is not null and not beyond all measure."""
-    return bytes(raw) if len(raw) <= USAGE_BYTES and raw_is_object(raw) else None
-
-
-def raw_is_object(raw: msgspec.Raw) -> bool:
-    return bytes(raw)[:1] == b"{"
+    data = bytes(raw)
+    return data if data[:1] == b"{" and len(data) <= USAGE_BYTES else None

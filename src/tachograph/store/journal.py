@@ -117,6 +117,7 @@ class Journal:
         self._pending: deque[Pending] = deque()
         self._begun: dict[bytes, bytes] = {}  # open streams: id -> their BEGIN record
         self._segments: list[Segment] = []
+        self._done_bytes = 0  # of all segments but the current one
         self._number = 0
         self._counts = [0] * len(COUNTERS)
         self.taken_in = 0
@@ -198,6 +199,7 @@ class Journal:
         if done:
             with self._lock:
                 self._segments = [s for s in self._segments if s not in done]
+                self._done_bytes = sum(s.size for s in self._segments[:-1])
             for segment in done:
                 segment.delete()
 
@@ -239,7 +241,7 @@ class Journal:
             self._segments[-1].counters[which] = self._counts[which]
 
     def _has_room(self, size: int) -> bool:
-        return self.size + size <= self._max_bytes
+        return self._done_bytes + self._segments[-1].size + size <= self._max_bytes
 
     def _rotate(self) -> None:
         """A new segment takes the place of the current one, and the notes of open streams."""
@@ -253,6 +255,7 @@ class Journal:
             for record in self._begun.values():
                 segment.write(record)
             self._segments.append(segment)
+            self._done_bytes = sum(s.size for s in self._segments[:-1])
 
     def _new_segment(self) -> Segment:
         assert self.folder is not None
