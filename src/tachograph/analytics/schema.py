@@ -1,6 +1,6 @@
 """The one schema of each frame, the same when empty, and how stored columns become it.
 
-Stored: ids are bytes, instants microseconds, money pico-dollars. Declared: what CALLS says.
+Declared is what CALLS says; stored, what STORED says.
 """
 
 from __future__ import annotations
@@ -48,6 +48,9 @@ CALLS = pl.Schema(
 )
 """Every column of a frame of calls, in order."""
 
+STORED = pl.Schema({name: _STORED[column.kind] for name, column in COLUMNS.items()})
+"""The same as the database holds it: ids as bytes, instants and money as whole numbers."""
+
 COMPUTED_FROM = {
     TOKENS_PER_SECOND: (
         "outcome",
@@ -70,7 +73,7 @@ def stored_frame(names: Sequence[str], columns: Sequence[Sequence[object]]) -> p
     """A frame of values as a database driver gives them."""
     return pl.DataFrame(
         [
-            pl.Series(name, values, dtype=_STORED[COLUMNS[name].kind])
+            pl.Series(name, values, dtype=STORED[name])
             for name, values in zip(names, columns, strict=True)
         ]
     )

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from tachograph.testing.catalogue import MODELS, Endpoint, Model
     from tachograph.testing.chat import Chat, usage
     from tachograph.testing.failures import KINDS, failure
+    from tachograph.testing.generate import generate_calls
     from tachograph.testing.server import FakeOpenRouter
     from tachograph.testing.wire import Request
 
@@ -37,6 +38,7 @@ _HOME = {
     "RESET": "answers",
     "Request": "wire",
     "failure": "failures",
+    "generate_calls": "generate",
     "sse": "answers",
     "usage": "chat",
 }
@@ -55,6 +57,7 @@ __all__ = [
     "Pause",
     "Request",
     "failure",
+    "generate_calls",
     "sse",
     "usage",
 ]

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 BATCH_ROWS = 10_000
 
 _OPENAI = ("OpenAI", "Azure")
-_ANTHROPIC = ("Anthropic", "Amazon Bedrock", "Google")
+_CLAUDE = ("Anthropic", "Amazon Bedrock", "Google")
 _GOOGLE = ("Google", "Google AI Studio")
 _OPEN = ("DeepInfra", "Fireworks", "Novita", "Together")
 
@@ -32,8 +32,8 @@ _OPEN = ("DeepInfra", "Fireworks", "Novita", "Together")
 _MODELS = (
     Model("openai/gpt-5-mini", _OPENAI, 250_000, 2_000_000, 25_000, 22, 95, 0.7, 320, True),
     Model("openai/gpt-5.1", _OPENAI, 1_250_000, 10_000_000, 125_000, 7, 70, 1.1, 520, True),
-    Model("anthropic/claude-haiku-4.5", _ANTHROPIC, 1_000_000, 5_000_000, 100_000, 14, 140, 0.5, 260),
-    Model("anthropic/claude-sonnet-4.5", _ANTHROPIC, 3_000_000, 15_000_000, 300_000, 9, 75, 1.0, 430),
+    Model("anthropic/claude-haiku-4.5", _CLAUDE, 1_000_000, 5_000_000, 100_000, 14, 140, 0.5, 260),
+    Model("anthropic/claude-sonnet-4.5", _CLAUDE, 3_000_000, 15_000_000, 300_000, 9, 75, 1.0, 430),
     Model("google/gemini-2.5-flash", _GOOGLE, 300_000, 2_500_000, 30_000, 16, 180, 0.4, 280),
     Model("google/gemini-2.5-pro", _GOOGLE, 1_250_000, 10_000_000, 125_000, 4, 85, 1.9, 600, True),
     Model("deepseek/deepseek-v4-pro", _OPEN[:3], 1_300_000, 2_600_000, None, 6, 45, 1.2, 480, True),
@@ -44,6 +44,7 @@ _MODELS = (
     Model("openai/text-embedding-3-small", _OPENAI, 20_000, 0, None, 8, 1e4, 0.25, 0),
     Model("stealth/preview", ("Stealth",), 500_000, 1_500_000, None, 1, 65, 0.9, 300, listed=False),
 )  # fmt: skip
+_LISTED = [model for model in _MODELS if model.listed]
 _WORLD = World(
     models=_MODELS,
     since=datetime(2026, 10, 1, tzinfo=UTC),
@@ -54,6 +55,10 @@ _WORLD = World(
     outage_of="Fireworks",
     outage_at=datetime(2026, 10, 14, 9, tzinfo=UTC),
     outage_hours=5,
+    price_ids=[
+        *(_LISTED.index(model) + 1 if model.listed else None for model in _MODELS),
+        len(_LISTED) + 1,
+    ],
 )
 
 
@@ -97,20 +102,16 @@ def _store(engine: Engine, world: World, n: int, seed: int) -> None:
     inserter.store([], ledger)
 
 
-def _stored_prices(engine: Engine) -> list[int]:
+def _stored_prices(engine: Engine) -> list[int | None]:
     """The ids of the models' prices, and of the price that fell, after they were entered."""
     began, fell = microseconds(_WORLD.since), microseconds(_WORLD.cheaper_at)
-    record_prices(
-        engine, [_price(model, began) for model in _MODELS if model.listed], began, "made"
-    )
     (cheaper,) = (model for model in _MODELS if model.id == _WORLD.cheaper)
-    record_prices(engine, [_price(cheaper, fell, _WORLD.cheaper_percent)], fell, "made")
+    first = [_price(model, began) for model in _LISTED]
+    record_prices(engine, first, began, "made up")
+    record_prices(engine, [_price(cheaper, fell, _WORLD.cheaper_percent)], fell, "made up")
     with engine.connect() as connection:
         ids = {(price.model, price.valid_from_us): price.id for price in read_prices(connection)}
-    return [
-        *(ids.get((model.id, began)) or 0 for model in _MODELS),
-        ids[cheaper.id, fell] or 0,
-    ]
+    return [*(ids.get((model.id, began)) for model in _MODELS), ids[cheaper.id, fell]]
 
 
 def _price(model: Model, since_us: int, percent: int = 100) -> Price:
