@@ -116,7 +116,6 @@ def call_with() -> Callable[..., Call]:
 
     def call_with(ids: SpanIds | None = None, **changes: Any) -> Call:
         fixed = {} if ids is None else msgspec.structs.asdict(ids)
-        fixed.pop("foreign", None)
         return msgspec.structs.replace(COMPLETED, **{**fixed, **changes})
 
     return call_with

@@ -69,8 +69,8 @@ class Wire:
     def _ended(self, ids: SpanIds | None, status: int) -> None:
         failed = {"outcome": "failed", "error_type": "rate_limited", "http_status": status}
         call = self._call_with(ids, **(failed if status >= 400 else {}))
-        if ids is not None and ids.foreign is not None:
-            call = self._spans.enrich(ids, call, self._usage if status == 200 else None)
+        if is_foreign(call.trace_flags):
+            call = self._spans.enrich(call, self._usage if status == 200 else None)
         self.calls.append(call)
 
     def write(self) -> list[bool | None]:
@@ -253,7 +253,7 @@ def test_a_span_of_the_app_is_a_parent_and_not_the_call(
         with tracer.start_as_current_span("work", kind=kind, attributes=attributes) as work:
             ids = spans.begin()
         assert ids is not None
-        assert ids.foreign is None
+        assert not is_foreign(ids.trace_flags)
         assert ids.parent_span_id == work.get_span_context().span_id.to_bytes(8)
 
 

@@ -9,7 +9,13 @@ from hypothesis import strategies as st
 from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 from opentelemetry.trace import SpanContext, TraceFlags, TraceState
 
-from tachograph.telemetry.span_ids import FixedIds, is_foreign, new_ids, parent_of
+from tachograph.core.records import Call
+from tachograph.telemetry.span_ids import FixedIds, SpanIds, is_foreign, new_ids, parent_of
+
+
+def test_the_ids_are_the_last_fields_of_a_call() -> None:
+    assert Call.__struct_fields__[-5:] == SpanIds.__struct_fields__
+
 
 _VALUE = string.ascii_letters + string.digits + "_-:;@"
 

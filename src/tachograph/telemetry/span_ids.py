@@ -43,8 +43,8 @@ if hasattr(os, "register_at_fork"):
 _installing = threading.Lock()
 
 
-class SpanIds(msgspec.Struct, frozen=True):
-    """What of a span is fixed when its call begins; the first five go into `Call` as they are."""
+class SpanIds(msgspec.Struct, frozen=True, gc=False):
+    """What of a span is fixed when its call begins: the last fields of `Call`, in their order."""
 
     trace_id: bytes
     span_id: bytes
@@ -54,8 +54,6 @@ class SpanIds(msgspec.Struct, frozen=True):
     belongs to another process. None where the call begins a trace of its own. Of a foreign span,
     its own flags and the mark that it is foreign."""
     tracestate: str | None = None
-    foreign: Any = None
-    """The live span of another instrumentation that stands for the call; ours is not made then."""
 
     @property
     def sending(self) -> bytes:
@@ -152,12 +150,11 @@ def ids_of(span: Span, *, foreign: bool) -> SpanIds:
         context.span_id.to_bytes(8),
         None if parent is None else parent.span_id.to_bytes(8),
         context.trace_flags | _FOREIGN if foreign else None,
-        foreign=span if foreign else None,
     )
 
 
 def is_foreign(trace_flags: int | None) -> bool:
-    """Whether a call's ids are those of another instrumentation's span."""
+    """Whether a call's ids are those of another instrumentation's span, which stands for it."""
     return trace_flags is not None and bool(trace_flags & _FOREIGN)
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from weakref import WeakValueDictionary
 
 import msgspec
 from opentelemetry import context as otel_context
@@ -100,6 +101,7 @@ class Spans:
         self._bound: _Bound | None = None
         self._contexts: dict[bytes, Context] = {}  # by span id, from begin to make
         self._live: dict[bytes, Span] = {}  # by span id, those that are started already
+        self._foreign: WeakValueDictionary[bytes, Span] = WeakValueDictionary()  # those of others
         self._troubles: set[str] = set()
 
     # --- the caller's thread ---
@@ -143,29 +145,25 @@ class Spans:
         """Inline mode, inside `current`: `traceparent` and `tracestate` of the span; no baggage."""
         TraceContextTextMapPropagator().inject(headers)
 
-    def enrich(self, ids: SpanIds, call: Call, usage: Usage | None) -> Call:
-        """A call whose `ids.foreign` is set has ended: that span gets our attributes, now, since
-        its owner ends it soon. The call as it is to be recorded.
+    def enrich(self, call: Call, usage: Usage | None) -> Call:
+        """A call of which `is_foreign(call.trace_flags)` has ended: the span that stands for it
+        gets our attributes, now, since its owner ends it soon. The call as it is to be recorded.
 
-        Where the span has ended before the call did (logfire's of a stream), it was not the
+        Where that span has ended before the call did (logfire's of a stream), it was not the
         call's: ours is made beneath it.
         """
         try:
-            span: Span = ids.foreign
+            span = self._foreign.get(call.span_id or b"")
+            if span is None:
+                return call
             if span.is_recording():
                 enrich(span, call, usage, settle(usage, None), self._dialect)
                 return call
-            ids_now = self._bind().ids
-            if ids_now is None:
+            generator = self._bind().ids
+            if generator is None:
                 return call
-            own = new_ids(ids_now, span.get_span_context(), None)
-            return msgspec.structs.replace(
-                call,
-                span_id=own.span_id,
-                parent_span_id=own.parent_span_id,
-                trace_flags=own.trace_flags,
-                tracestate=own.tracestate,
-            )
+            own = new_ids(generator, span.get_span_context(), None)
+            return msgspec.structs.replace(call, **msgspec.structs.asdict(own))
         except Exception as exc:
             self._troubled(exc)
             return call
@@ -232,7 +230,9 @@ class Spans:
         context = otel_context.get_current()
         span = trace.get_current_span(context)
         if self._enrich and is_the_call(span):
-            return ids_of(span, foreign=True)
+            ids = ids_of(span, foreign=True)
+            self._foreign[ids.span_id] = span
+            return ids
         if generator is None:
             return self._begin_live(tracer, context, resend_of)
         ids = new_ids(generator, span.get_span_context(), resend_of)
