@@ -13,6 +13,7 @@ COMMANDS = {
     "report": ("tachograph.cli.report:report", "Latency, tokens and cost, grouped."),
     "prices": ("tachograph.cli.prices:app", "The history of every model's rates."),
     "db": ("tachograph.cli.db:app", "Upgrade, check and replay into the database."),
+    "purge": ("tachograph.cli.purge:purge", "Delete old calls for good."),
 }
 """Name: where it lives (`module:function` or `module:group`), and its line in the help."""
 

@@ -21,6 +21,7 @@ from tachograph.store.prices import PriceBook
 from tachograph.store.rows import RowMaker
 from tachograph.store.schema import REVISION
 from tachograph.store.writer import replay as replay_journal
+from tachograph.store.writing import writing
 from tachograph.telemetry.spans import Spans
 
 if TYPE_CHECKING:
@@ -64,8 +65,7 @@ def replay(db: Db = DEFAULT_DB) -> None:
     """Store what processes that died left in their journals; those of the living are left alone."""
     folder = journal_folder(db, Settings.of(url=db).journal_dir)
     journals = stored = 0
-    with _opened(db) as engine, Progress(console=stderr, transient=True) as progress:
-        migrate.ensure(engine)
+    with writing(db) as engine, Progress(console=stderr, transient=True) as progress:
         inserter = Inserter(engine)
         row_maker = RowMaker(read_usage, PriceBook(engine), Spans())
         task = progress.add_task("Journals", total=None)

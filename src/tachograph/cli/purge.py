@@ -1,0 +1,46 @@
+"""`tachograph purge`: old calls deleted for good."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+
+from tachograph.cli.options import DEFAULT_DB, Db, parse_instant
+from tachograph.cli.output import stderr
+from tachograph.store import purge as store
+from tachograph.store.writing import writing
+
+
+def purge(
+    before: Annotated[
+        datetime,
+        typer.Option(
+            "--before",
+            parser=parse_instant,
+            metavar="WHEN",
+            help="What began before: 90d, 2026-11-01 or an ISO instant (UTC).",
+        ),
+    ],
+    db: Db = DEFAULT_DB,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say how many calls would go, and delete none.")
+    ] = False,
+) -> None:
+    """Delete old calls for good, while others go on writing.
+
+    A SQLite file does not shrink: what became free is used again.
+    """
+    instant = before.isoformat().replace("+00:00", "Z")
+    with writing(db) as engine:
+        old = store.count_before(engine, before)
+        if dry_run:
+            typer.echo(f"{old} calls began before {instant}; none was deleted")
+            return
+        columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        with Progress(*columns, console=stderr, transient=True) as progress:
+            task = progress.add_task("Calls", total=old)
+            deleted = store.purge(engine, before, lambda gone: progress.advance(task, gone))
+    typer.echo(f"{deleted} calls that began before {instant} were deleted")

@@ -1,0 +1,83 @@
+"""Old calls deleted for good, in batches so small that no writer waits for one to end.
+
+SQLite has one writer at a time, so each batch is sized by how long the last one took, and the lock
+is left alone between two of them for longer than a waiting writer sleeps between its looks. In
+PostgreSQL deleting old rows keeps nobody waiting; there batches keep transactions short.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
+
+from tachograph.core.ids import uuid7_floor
+from tachograph.store.database import failure, write_transaction
+from tachograph.store.schema import calls, journal_dead, microseconds, reconciliations
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from datetime import datetime
+
+    from sqlalchemy.engine import Engine
+
+FIRST_BATCH = 100
+LARGEST_BATCH = 10_000
+HOLD_SECONDS = 0.02
+"""How long a batch may keep the lock."""
+PAUSE_SECONDS = 0.03
+"""Between two batches: SQLite looks again after 25 ms at most, while it has not waited long."""
+
+
+def count_before(engine: Engine, before: datetime) -> int:
+    """How many calls began before this instant."""
+    query = sa.select(sa.func.count()).select_from(calls).where(_older(before))
+    with engine.connect() as connection:
+        return connection.execute(query).scalar_one()
+
+
+def purge(engine: Engine, before: datetime, progress: Callable[[int], object] | None = None) -> int:
+    """Deletes the calls that began before this instant, the oldest first; how many they were.
+
+    What belongs to them goes with them: what `/generation` said, and records that could not be
+    stored. `progress` is told after each batch how many went. May be broken off and run again.
+    StoreError when the database fails.
+    """
+    deleted, batch = 0, FIRST_BATCH
+    try:
+        with write_transaction(engine) as connection:
+            connection.execute(sa.delete(journal_dead).where(journal_dead.c.set_aside_us < before))
+        while (last := _last_of_batch(engine, before, batch)) is not None:
+            with write_transaction(engine) as connection:
+                began = time.monotonic()
+                connection.execute(
+                    sa.delete(reconciliations).where(reconciliations.c.call_id <= last)
+                )
+                gone = connection.execute(sa.delete(calls).where(calls.c.id <= last)).rowcount
+            batch = _next_size(batch, time.monotonic() - began)
+            deleted += gone
+            if progress is not None:
+                progress(gone)
+            time.sleep(PAUSE_SECONDS)
+    except sa.exc.DBAPIError as error:
+        raise failure(engine.url, error) from error
+    return deleted
+
+
+def _last_of_batch(engine: Engine, before: datetime, size: int) -> bytes | None:
+    """The newest id among the oldest calls, so many; None when there are none left."""
+    oldest = sa.select(calls.c.id).where(_older(before)).order_by(calls.c.id).limit(size)
+    with engine.connect() as connection:
+        ids: Sequence[bytes] = connection.execute(oldest).scalars().all()
+    return ids[-1] if ids else None
+
+
+def _next_size(size: int, held: float) -> int:
+    """The number that would have taken HOLD_SECONDS, at most twice as many as before."""
+    fitting = int(size * HOLD_SECONDS / max(held, 0.001))
+    return max(1, min(fitting, size * 2, LARGEST_BATCH))
+
+
+def _older(before: datetime) -> sa.ColumnElement[bool]:
+    return calls.c.id < uuid7_floor(microseconds(before))
