@@ -9,21 +9,14 @@ from __future__ import annotations
 
 import logging
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal
 from weakref import WeakValueDictionary
 
 import msgspec
 from opentelemetry import context as otel_context
 from opentelemetry import trace
 from opentelemetry.context import Context
-from opentelemetry.trace import (
-    Link,
-    NoOpTracer,
-    ProxyTracerProvider,
-    SpanKind,
-    Status,
-    StatusCode,
-)
+from opentelemetry.trace import Link, SpanKind, Status, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from tachograph.core.pricing import settle
@@ -39,7 +32,6 @@ from tachograph.telemetry.attributes import (
 )
 from tachograph.telemetry.foreign import enrich, is_the_call
 from tachograph.telemetry.span_ids import (
-    FixedIds,
     SpanIds,
     earlier_sending,
     fixed_ids,
@@ -48,6 +40,7 @@ from tachograph.telemetry.span_ids import (
     new_ids,
     parent_of,
 )
+from tachograph.telemetry.tracing import Tracing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, MutableMapping
@@ -63,16 +56,6 @@ logger = logging.getLogger("tachograph")
 
 _MOST_OPEN = 10_000
 """Calls whose context is kept. Those that were dropped never come for theirs."""
-
-
-class _Bound(NamedTuple):
-    """A provider, and what it gave us."""
-
-    provider: TracerProvider
-    tracer: Tracer | None
-    """None where the provider makes no spans."""
-    ids: FixedIds | None
-    """None where ids cannot be fixed: then a span is started when its call begins."""
 
 
 class Spans:
@@ -95,10 +78,9 @@ class Spans:
         on_foreign_span: OnForeignSpan = "enrich",
     ) -> None:
         self.inline = mode == "inline"
-        self._given = tracer_provider
+        self._tracing = Tracing(tracer_provider)
         self._dialect = semconv.DIALECTS[dialect]
         self._enrich = on_foreign_span == "enrich"
-        self._bound: _Bound | None = None
         self._contexts: dict[bytes, Context] = {}  # by span id, from begin to make
         self._live: dict[bytes, Span] = {}  # by span id, those that are started already
         self._foreign: WeakValueDictionary[bytes, Span] = WeakValueDictionary()  # those of others
@@ -153,16 +135,17 @@ class Spans:
         call's: ours is made beneath it.
         """
         try:
-            span = self._foreign.get(call.span_id or b"")
-            if span is None:
+            if call.trace_id is None or call.span_id is None:
                 return call
-            if span.is_recording():
+            span = self._foreign.get(call.span_id)
+            if span is not None and span.is_recording():
                 enrich(span, call, usage, settle(usage, None), self._dialect)
                 return call
-            generator = self._bind().ids
+            generator = self._tracing.now().ids
             if generator is None:
                 return call
-            own = new_ids(generator, span.get_span_context(), None)
+            above = parent_of(call.trace_id, call.span_id, call.trace_flags, None)
+            own = new_ids(generator, above.get_span_context(), None)
             return msgspec.structs.replace(call, **msgspec.structs.asdict(own))
         except Exception as exc:
             self._troubled(exc)
@@ -224,7 +207,7 @@ class Spans:
     # --- inside ---
 
     def _begin(self, resend_of: bytes | None) -> SpanIds | None:
-        _, tracer, generator = self._bind()
+        _, tracer, generator = self._tracing.now()
         if tracer is None:
             return None
         context = otel_context.get_current()
@@ -249,7 +232,7 @@ class Spans:
         return ids
 
     def _start(self, call: Call, resend_of: bytes | None) -> Span | None:
-        tracer = self._bind().tracer
+        tracer = self._tracing.now().tracer
         if tracer is None or call.trace_id is None or call.span_id is None:
             return None
         generator = fixed_ids(tracer)  # again, since logfire may change what it wraps
@@ -283,7 +266,7 @@ class Spans:
         self, name: str | None, session: str | None, tags: str | None
     ) -> Span | None:
         try:
-            tracer = self._bind().tracer
+            tracer = self._tracing.now().tracer
             if tracer is None:
                 return None
             return tracer.start_span(
@@ -293,29 +276,11 @@ class Spans:
             self._troubled(exc)
             return None
 
-    def _bind(self) -> _Bound:
-        provider = self._given or trace.get_tracer_provider()
-        bound = self._bound
-        if bound is None or bound.provider is not provider:
-            # two threads may do this at once: they find the same
-            self._bound = bound = _bind(provider)
-        return bound
-
     def _troubled(self, exc: Exception) -> None:
         kind = f"{type(exc).__name__}: {exc}"[:200]
         if kind not in self._troubles and len(self._troubles) < 100:
             self._troubles.add(kind)
             logger.error("tachograph: a span could not be made: %s", kind, exc_info=exc)
-
-
-def _bind(provider: TracerProvider) -> _Bound:
-    # the API's stand-in for a provider that nobody has set yet
-    if isinstance(provider, ProxyTracerProvider):
-        return _Bound(provider, None, None)
-    tracer = provider.get_tracer(semconv.SCOPE, semconv.scope_version())
-    if isinstance(tracer, NoOpTracer):
-        return _Bound(provider, None, None)
-    return _Bound(provider, tracer, fixed_ids(tracer))
 
 
 def _context_of(call: Call) -> Context:
