@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import msgspec
 from opentelemetry.trace import (
+    DEFAULT_TRACE_STATE,
     NonRecordingSpan,
     SpanContext,
     TraceFlags,
@@ -137,7 +138,7 @@ def new_ids(generator: FixedIds, parent: SpanContext, resend_of: bytes | None) -
         span_id,
         parent.span_id.to_bytes(8),
         parent.trace_flags | _LOCAL_OR_REMOTE[parent.is_remote],
-        state.to_header() if state else None,
+        None if state is DEFAULT_TRACE_STATE else state.to_header() or None,
     )
 
 
