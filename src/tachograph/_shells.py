@@ -11,7 +11,7 @@ from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import Awaitable, Callable, Iterator
     from types import ModuleType, TracebackType
 
     from tachograph.live import Live
@@ -58,30 +58,28 @@ def make_transports(hx: ModuleType) -> tuple[type[Any], type[Any]]:
             if self._live is not None:
                 self._live.dropped()
 
-    class AsyncWatchedStream(hx.AsyncByteStream):  # type: ignore[name-defined, misc]
-        # An iterator of its own and no generator: a generator that is left early is closed by the
-        # event loop at some later time, and would say so on stderr.
-        def __init__(self, stream: Any, live: Live) -> None:
-            self._stream = stream
-            self._live: Live | None = live
-            self._pieces: AsyncIterator[bytes] | None = None
+    class AsyncPieces:
+        # An iterator and no generator: a generator that is left early is closed by the event loop
+        # at some later time, and would say so on stderr. One for each `__aiter__`, as the stream
+        # itself has: who reads on with a second one (openai's SDK) has not ended the first.
+        def __init__(self, stream: Any, live: Live | None) -> None:
+            self._next: Callable[[], Awaitable[bytes]] = stream.__aiter__().__anext__
+            self._live = live
             self._handed_ns = 0
 
-        def __aiter__(self) -> AsyncWatchedStream:
-            self._pieces = self._stream.__aiter__()
+        def __aiter__(self) -> AsyncPieces:
             return self
 
         async def __anext__(self) -> bytes:
-            assert self._pieces is not None
             live = self._live
-            if live is None:
-                return await self._pieces.__anext__()
+            if live is None:  # closed before: the stream itself says so
+                return await self._next()
             if self._handed_ns:
                 live.consumer_ns += perf_counter_ns() - self._handed_ns
-            try:
-                piece = await self._pieces.__anext__()
-            except StopAsyncIteration:
                 self._handed_ns = 0
+            try:
+                piece = await self._next()
+            except StopAsyncIteration:
                 live.exhausted()
                 raise
             except BaseException as exc:
@@ -89,6 +87,14 @@ def make_transports(hx: ModuleType) -> tuple[type[Any], type[Any]]:
                 raise
             self._handed_ns = live.feed(piece)
             return piece
+
+    class AsyncWatchedStream(hx.AsyncByteStream):  # type: ignore[name-defined, misc]
+        def __init__(self, stream: Any, live: Live) -> None:
+            self._stream = stream
+            self._live: Live | None = live
+
+        def __aiter__(self) -> AsyncPieces:
+            return AsyncPieces(self._stream, self._live)
 
         async def aclose(self) -> None:
             try:
@@ -117,7 +123,8 @@ def make_transports(hx: ModuleType) -> tuple[type[Any], type[Any]]:
             if live is None:
                 return self.wrapped.handle_request(request)
             try:
-                response = self.wrapped.handle_request(request)
+                with self.recorder.current(live):
+                    response = self.wrapped.handle_request(request)
             except BaseException as exc:
                 live.failed(exc)
                 raise
@@ -154,7 +161,8 @@ def make_transports(hx: ModuleType) -> tuple[type[Any], type[Any]]:
             if live is None:
                 return await self.wrapped.handle_async_request(request)
             try:
-                response = await self.wrapped.handle_async_request(request)
+                with self.recorder.current(live):
+                    response = await self.wrapped.handle_async_request(request)
             except BaseException as exc:
                 live.failed(exc)
                 raise
