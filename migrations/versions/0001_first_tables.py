@@ -21,6 +21,19 @@ MONEY = sa.BigInteger()
 ID = sa.LargeBinary(16).with_variant(postgresql.UUID(), "postgresql")
 SERIAL = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
+UUID7_FLOOR = """
+CREATE FUNCTION uuid7_floor(instant timestamptz) RETURNS uuid
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE AS $$
+    SELECT (
+        lpad(to_hex(us / 1000), 12, '0')
+        || '7' || lpad(to_hex((mod(us, 1000) * 4096 + 999) / 1000), 3, '0')
+        || rpad('8', 16, '0')
+    )::uuid
+    FROM (SELECT (extract(epoch FROM instant) * 1000000)::bigint AS us) AS since_1970
+$$
+"""
+"""The smallest id of an instant: `id >= uuid7_floor(now() - interval '1 day')` uses the index."""
+
 
 def upgrade() -> None:
     op.create_table(
@@ -183,9 +196,13 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name="pk_journal_dead"),
     )
     _create_call_log()
+    if op.get_bind().dialect.name == "postgresql":
+        op.execute(UUID7_FLOOR)
 
 
 def downgrade() -> None:
+    if op.get_bind().dialect.name == "postgresql":
+        op.execute("DROP FUNCTION uuid7_floor")
     op.execute("DROP VIEW call_log")
     for table in ("journal_dead", "recorders", "reconciliations", "prices", "calls"):
         op.drop_table(table)

@@ -15,7 +15,7 @@ from tachograph.store import migrate
 from tachograph.store.database import open_engine
 from tachograph.store.insert import Inserter, Ledger
 from tachograph.store.rows import COLUMNS, Row
-from tachograph.store.schema import calls
+from tachograph.store.schema import calls, from_microseconds, journal_dead
 
 LEDGER = Ledger(id=uuid7(1), began_us=1, last_seen_us=2, made=3, dropped={})
 NASTY = "tab\t line\n return\r backslash \\ \\N \\. quote ' \" {} \u00e4 \U0001f600"
@@ -100,6 +100,16 @@ def test_the_ledger_goes_in_with_the_rows(engine: sa.Engine) -> None:
     with engine.connect() as connection:
         found = connection.exec_driver_sql("SELECT stored, made FROM recorders").all()
     assert [tuple(counts) for counts in found] == [(3, 3)]
+
+
+def test_what_cannot_be_stored_is_set_aside_with_the_reason(engine: sa.Engine) -> None:
+    Inserter(engine).set_aside([("too large", b"one"), ("too late", b"two")], LEDGER.id, 42)
+    with engine.connect() as connection:
+        found = connection.execute(journal_dead.select().order_by(journal_dead.c.id)).all()
+    assert [tuple(dead)[1:] for dead in found] == [
+        (LEDGER.id, from_microseconds(42), "too large", b"one"),
+        (LEDGER.id, from_microseconds(42), "too late", b"two"),
+    ]
 
 
 @pytest.mark.parametrize(

@@ -183,7 +183,8 @@ def _switch_to_wal(connection: sqlite3.Connection) -> None:
 
 
 def _open_postgresql(url: sa.URL, read_only: bool) -> sa.Engine:
-    connect_args: dict[str, Any] = {}
+    # statements that are prepared on the server do not survive a pooler such as PgBouncer
+    connect_args: dict[str, Any] = {"prepare_threshold": None}
     if "connect_timeout" not in url.query:
         connect_args["connect_timeout"] = CONNECT_TIMEOUT_SECONDS
     options: dict[str, Any] = {"pool_pre_ping": True}

@@ -14,7 +14,7 @@ from sqlalchemy.dialects import sqlite
 
 from tachograph.store.database import write_transaction
 from tachograph.store.rows import COLUMNS
-from tachograph.store.schema import calls, journal_dead, recorders
+from tachograph.store.schema import calls, from_microseconds, journal_dead, recorders
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -62,12 +62,18 @@ class Inserter:
     ) -> None:
         """Keeps records that cannot be stored, with the reason."""
         rows = [
-            {"recorder_id": recorder_id, "reason": reason, "record": record}
+            {
+                "recorder_id": recorder_id,
+                "set_aside_us": from_microseconds(now_us),
+                "reason": reason,
+                "record": record,
+            }
             for reason, record in records
         ]
         if rows:
             with write_transaction(self._engine) as connection:
-                connection.execute(_SET_ASIDE.params(set_aside_us=now_us), rows)
+                # inline: RETURNING the id would need a right to read
+                connection.execute(journal_dead.insert().inline(), rows)
 
     def known(self, ids: Sequence[bytes]) -> set[bytes]:
         """Those of the ids that are in `calls` already; none where the role may not read it."""
@@ -100,9 +106,6 @@ _INSERT = str(
     .compile(dialect=sqlite.dialect(), column_keys=COLUMNS)
 )
 _NOT_PERMITTED = "42501"  # PostgreSQL's insufficient_privilege
-_SET_ASIDE = journal_dead.insert().values(
-    set_aside_us=sa.bindparam("set_aside_us", type_=sa.BigInteger)
-)
 
 
 def _write_ledger(connection: Connection, ledger: Ledger, added: int) -> None:

@@ -1,0 +1,138 @@
+"""docs/postgres.md, followed step by step on a real server."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from uuid import UUID, uuid4
+
+import httpx
+import pytest
+import sqlalchemy as sa
+
+import tachograph
+from tachograph.analytics import read_calls
+from tachograph.core.ids import uuid7_floor
+from tachograph.httpx import RecordingTransport
+from tachograph.store import migrate
+from tachograph.store.database import open_engine
+from tachograph.store.insert import Inserter
+from tachograph.store.schema import microseconds
+
+PAGE = Path(__file__).parents[2] / "docs/postgres.md"
+ANSWER = {
+    "id": "gen-1",
+    "model": "a/b",
+    "choices": [{"finish_reason": "stop"}],
+    "usage": {"prompt_tokens": 1, "completion_tokens": 2, "cost": 0.000000009375},
+}
+
+
+class Page:
+    """The SQL of the page, for roles whose names no other test has."""
+
+    def __init__(self, owner_url: str) -> None:
+        self.owner = open_engine(owner_url)
+        suffix = f"_{uuid4().hex[:8]}"
+        self.writer, self.analyst = f"tachograph_writer{suffix}", f"tachograph_analyst{suffix}"
+        text = re.sub(r"tachograph_(writer|analyst)\b", rf"tachograph_\1{suffix}", PAGE.read_text())
+        blocks = re.findall(r"```sql\n(.*?)```", text, re.S)
+        self.grants = [block for block in blocks if "GRANT" in block]
+        self.queries = [block for block in blocks if "SELECT" in block and "GRANT" not in block]
+
+    def url(self, role: str) -> str:
+        return self.owner.url.set(username=role).render_as_string(hide_password=False)
+
+
+@pytest.fixture
+def page(postgres_url: str) -> Iterator[Page]:
+    page = Page(postgres_url)
+    migrate.upgrade(page.owner)
+    with page.owner.begin() as connection:
+        for grant in page.grants:
+            connection.exec_driver_sql(grant)
+    yield page
+    with page.owner.begin() as connection:
+        for role in (page.writer, page.analyst):
+            connection.exec_driver_sql(f"DROP OWNED BY {role}")
+            connection.exec_driver_sql(f"DROP ROLE {role}")
+    page.owner.dispose()
+
+
+def record_a_call(url: str) -> None:
+    transport = httpx.MockTransport(lambda request: httpx.Response(200, json=ANSWER))
+    with (
+        tachograph.Recorder(url) as recorder,
+        httpx.Client(transport=RecordingTransport(recorder, transport)) as client,
+    ):
+        client.post("https://openrouter.ai/api/v1/chat/completions", json={"model": "a/b"})
+        assert recorder.flush(30), "the call was not stored"
+
+
+@pytest.fixture(autouse=True)
+def journal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TACHOGRAPH_JOURNAL_DIR", str(tmp_path))
+
+
+def test_a_writer_records_without_reading(page: Page) -> None:
+    record_a_call(page.url(page.writer))
+    engine = open_engine(page.url(page.writer))
+    with engine.connect() as connection, pytest.raises(sa.exc.ProgrammingError, match="denied"):
+        connection.exec_driver_sql("SELECT id FROM calls")
+    inserter = Inserter(engine)
+    assert inserter.known([uuid7_floor(1)]) == set()
+    inserter.set_aside([("bad", b"record")], uuid7_floor(1), 1)
+    engine.dispose()
+    with page.owner.connect() as connection:
+        assert connection.exec_driver_sql("SELECT generation_id FROM calls").scalar() == "gen-1"
+
+
+def test_an_analyst_reads_and_cannot_write(page: Page) -> None:
+    record_a_call(page.url(page.writer))
+    calls = read_calls(page.url(page.analyst))
+    assert calls["input_tokens"].to_list() == [1]
+    engine = open_engine(page.url(page.analyst))
+    migrate.check(engine)
+    with engine.connect() as connection, pytest.raises(sa.exc.ProgrammingError, match="denied"):
+        connection.exec_driver_sql("DELETE FROM calls")
+    engine.dispose()
+
+
+def test_the_queries_answer(page: Page) -> None:
+    record_a_call(page.url(page.writer))
+    assert len(page.queries) == 2
+    with page.owner.connect() as connection:
+        for query in page.queries:
+            (row,) = connection.exec_driver_sql(query).all()
+            assert format(row.spent_usd, "f") == "0.000000009375"
+
+
+def test_the_floor_of_an_instant_is_the_same_in_sql(page: Page) -> None:
+    start = datetime(2026, 11, 21, 1, 2, 3, tzinfo=UTC)
+    instants = [start + timedelta(microseconds=n) for n in range(0, 2001, 7)]
+    with page.owner.connect() as connection:
+        for instant in instants:
+            found: UUID = connection.execute(sa.select(sa.func.uuid7_floor(instant))).scalar_one()
+            assert found.bytes == uuid7_floor(microseconds(instant))
+        plan = connection.exec_driver_sql(
+            "EXPLAIN SELECT model FROM call_log WHERE id >= uuid7_floor(now())"
+        )
+        assert "pk_calls" in "\n".join(plan.scalars())
+
+
+def test_calls_wait_until_the_owner_has_upgraded(postgres_url: str) -> None:
+    transport = httpx.MockTransport(lambda request: httpx.Response(200, json=ANSWER))
+    with (
+        tachograph.Recorder(postgres_url) as recorder,
+        httpx.Client(transport=RecordingTransport(recorder, transport)) as client,
+    ):
+        client.post("https://openrouter.ai/api/v1/chat/completions", json={"model": "a/b"})
+        assert not recorder.flush(0.5)
+        assert recorder.status().waiting == 1
+        engine = open_engine(postgres_url)
+        migrate.upgrade(engine)
+        engine.dispose()
+        assert recorder.flush(30)
+        assert recorder.status().stored == 1
