@@ -13,8 +13,10 @@ from tachograph.core.records import Call
 from tachograph.telemetry.span_ids import FixedIds, SpanIds, is_foreign, new_ids, parent_of
 
 
-def test_the_ids_are_the_last_fields_of_a_call() -> None:
-    assert Call.__struct_fields__[-5:] == SpanIds.__struct_fields__
+def test_the_ids_are_fields_of_a_call_in_its_order() -> None:
+    fields = Call.__struct_fields__
+    begin = fields.index("trace_id")
+    assert fields[begin : begin + 5] == SpanIds.__struct_fields__
 
 
 _VALUE = string.ascii_letters + string.digits + "_-:;@"

@@ -45,7 +45,7 @@ _installing = threading.Lock()
 
 
 class SpanIds(msgspec.Struct, frozen=True, gc=False):
-    """What of a span is fixed when its call begins: the last fields of `Call`, in their order."""
+    """What of a span is fixed when its call begins: fields of `Call`, in its order."""
 
     trace_id: bytes
     span_id: bytes

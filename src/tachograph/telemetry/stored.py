@@ -162,6 +162,7 @@ _OTHERWISE = frozenset(
         "parent_span_id",
         "trace_flags",
         "tracestate",
+        "resend_of",
     }
 )
 _OF_CALL = tuple(name for name in Call.__struct_fields__ if name not in _OTHERWISE)
