@@ -160,7 +160,7 @@ def test_inline_the_span_is_current_while_the_transport_works(
         ids = spans.begin()
         call = call_with(ids)
         spans.start(call)
-        with spans.current(ids.span_id):
+        with spans.current(call.span_id):
             spans.inject(headers)
             sdk.provider.get_tracer("http").start_span("POST").end()
     assert spans.make(call, None, Cost()) is True
