@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from tachograph.openrouter.endpoints import Dialect
 
+_STREAM = Call.__struct_fields__.index("stream")
 _SECOND = 1_000_000_000
 _STREAM_CUT = ("remote_protocol_error", "read_error")
 
@@ -79,6 +80,20 @@ class Live:
         self._started_ns = self._last_ns = started_ns
         self._answer = reader_for(dialect)
         self._capture = Capture(self._answer)
+
+    @property
+    def place(self) -> Place:
+        return self._place
+
+    @property
+    def streams(self) -> bool:
+        """An event stream was asked for."""
+        return bool(self._begun[_STREAM])
+
+    @property
+    def span_id(self) -> bytes | None:
+        span_id: bytes | None = self._trace[1]
+        return span_id
 
     # --- what the shell tells, in this order ---
 
@@ -197,7 +212,9 @@ class Live:
     def _note_failure(self) -> None:
         if not self._failure_noted:
             self._failure_noted = True
-            note_failure(self._request, self._body, self._place)
+            trace_id, span_id = self._trace[:2]
+            sending = trace_id + span_id if trace_id and span_id else None
+            note_failure(self._request, self._body, self._place, sending)
 
     def _call(self, outcome: Outcome, failure: Failure | None, at_ns: int | None) -> Call:
         answer, capture = self._answer, self._capture

@@ -27,6 +27,8 @@ class Place(NamedTuple):
     operation_id: bytes
     attempt: int
     resend_count: int
+    resend_of: bytes | None = None
+    """Trace id and span id of the sending that this one repeats."""
 
 
 class Operation:
@@ -51,13 +53,13 @@ class Operation:
         self._attempts = 0
         self._lock = threading.Lock()
 
-    def place(self, call_id: bytes, resend_count: int) -> Place:
+    def place(self, call_id: bytes, resend_count: int, resend_of: bytes | None) -> Place:
         """The place of its next call."""
         with self._lock:
             if self._id is None:
                 self._id = call_id
             self._attempts += 1
-            return Place(self._id, self._attempts, resend_count)
+            return Place(self._id, self._attempts, resend_count, resend_of)
 
 
 class FailedSending(NamedTuple):
@@ -66,13 +68,15 @@ class FailedSending(NamedTuple):
     request: ref[Any]
     body_crc: int | None
     place: Place
+    sending: bytes | None
+    """Trace id and span id."""
 
 
 current_operation: ContextVar[Operation | None] = ContextVar("tachograph_operation", default=None)
 _latest_failed: ContextVar[FailedSending | None] = ContextVar("tachograph_failed", default=None)
 
 
-def place_of(call_id: bytes, request: Any, body: bytes | None, retry_count: str | None) -> Place:
+def place_of(call_id: bytes, request: Any, body: bytes | None, retry_count: bytes | None) -> Place:
     """The place of a call that begins: in the named operation, after the sending that it repeats,
     or in an operation of its own.
 
@@ -80,28 +84,31 @@ def place_of(call_id: bytes, request: Any, body: bytes | None, retry_count: str 
     `x-stainless-retry-count` above 0, after a sending that failed in the same context.
     """
     earlier = _earlier_sending(request, body, retry_count)
-    resend_count = 0 if earlier is None else earlier.resend_count + 1
     operation = current_operation.get()
+    if earlier is None:
+        return Place(call_id, 1, 0) if operation is None else operation.place(call_id, 0, None)
+    place, sending = earlier.place, earlier.sending
+    resend_count = place.resend_count + 1
     if operation is not None:
-        return operation.place(call_id, resend_count)
-    if earlier is not None:
-        return Place(earlier.operation_id, earlier.attempt + 1, resend_count)
-    return Place(call_id, 1, 0)
+        return operation.place(call_id, resend_count, sending)
+    return Place(place.operation_id, place.attempt + 1, resend_count, sending)
 
 
-def note_failure(request: Any, body: bytes | None, place: Place) -> None:
+def note_failure(request: Any, body: bytes | None, place: Place, sending: bytes | None) -> None:
     """This call failed: the next one of the context may repeat it."""
-    _latest_failed.set(FailedSending(ref(request), _crc(body), place))
+    _latest_failed.set(FailedSending(ref(request), _crc(body), place, sending))
 
 
-def _earlier_sending(request: Any, body: bytes | None, retry_count: str | None) -> Place | None:
+def _earlier_sending(
+    request: Any, body: bytes | None, retry_count: bytes | None
+) -> FailedSending | None:
     failed = _latest_failed.get()
     if failed is None:
         return None
     if failed.request() is request:
-        return failed.place
-    if retry_count not in (None, "0") and failed.body_crc == _crc(body):
-        return failed.place
+        return failed
+    if retry_count not in (None, b"0") and failed.body_crc == _crc(body):
+        return failed
     return None
 
 

@@ -6,30 +6,29 @@ failure of the recording reaches the caller: it is logged once for each kind, an
 
 from __future__ import annotations
 
-import atexit
 import logging
 import os
 import platform
 import threading
 from collections import deque
-from contextlib import contextmanager
-from time import perf_counter_ns, time_ns
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from time import time_ns
 from typing import TYPE_CHECKING, Any, NamedTuple
-from weakref import WeakSet
 
-from msgspec.structs import astuple
-
+from tachograph.beginning import Beginning
 from tachograph.core.ids import uuid7
+from tachograph.lifetime import forget, watch_over
 from tachograph.live import Live
-from tachograph.openrouter.requests import read_request
 from tachograph.openrouter.usage import read_usage
-from tachograph.operation import Operation, current_operation, place_of
+from tachograph.operation import Operation, current_operation
 from tachograph.settings import Settings
 from tachograph.store.folder import journal_folder
 from tachograph.store.insert import Ledger
 from tachograph.store.journal import Journal
 from tachograph.store.writer import Writer
-from tachograph.targets import Targets
+from tachograph.telemetry.metrics import Metrics
+from tachograph.telemetry.signals import Signals
+from tachograph.telemetry.span_ids import is_foreign
 from tachograph.telemetry.spans import Spans
 
 if TYPE_CHECKING:
@@ -37,6 +36,7 @@ if TYPE_CHECKING:
 
     from tachograph.core.records import Call
     from tachograph.settings import Durability
+    from tachograph.telemetry.spans import OnForeignSpan, OtelMode
 
 logger = logging.getLogger("tachograph")
 
@@ -61,10 +61,17 @@ class Status(NamedTuple):
 class Recorder:
     """Records the OpenRouter calls of this process into one database.
 
-    `url` is a SQLAlchemy URL (`sqlite:///calls.db`); `base_urls` are further base URLs to record.
-    `durability` says what a call that ended survives: "process" (kill -9), "power", or "memory"
-    (nothing). Making one opens no connection on this thread. Raises SettingsError for settings
-    that cannot be used, StoreError where the journal's folder cannot be written.
+    `url` is a SQLAlchemy URL (`sqlite:///calls.db`, `postgresql://...`); `base_urls` are further
+    base URLs to record. `durability` says what a call that ended survives: "process" (kill -9),
+    "power", or "memory" (nothing). `api_key_salt` tells API keys apart by a salted hash.
+
+    Spans and metrics go to the given providers, else to those that the app has set. With
+    `otel_mode="inline"` a call's span is current while it runs; `on_foreign_span` says what
+    becomes of a call for which another instrumentation has a span already.
+
+    Making one opens no connection on this thread, and a database that cannot be written is no
+    error: calls wait in the journal. Raises SettingsError for settings that cannot be used,
+    StoreError where the URL is no database's or the journal's folder cannot be written.
     """
 
     def __init__(
@@ -73,24 +80,43 @@ class Recorder:
         *,
         base_urls: Iterable[str] = (),
         durability: Durability | None = None,
+        api_key_salt: str | None = None,
         tracer_provider: Any = None,
+        meter_provider: Any = None,
+        otel_mode: OtelMode = "deferred",
+        on_foreign_span: OnForeignSpan = "enrich",
     ) -> None:
-        settings = Settings.of(url=url, base_urls=tuple(base_urls), durability=durability)
+        settings = Settings.of(
+            url=url,
+            base_urls=tuple(base_urls),
+            durability=durability,
+            api_key_salt=api_key_salt,
+        )
         self.url = settings.db
-        self._targets = Targets(settings.base_urls)
-        self._service_name = settings.service_name
-        self._environment = settings.environment
-        self._spans = Spans(tracer_provider)
+        self._settings = settings
+        self._spans = Spans(tracer_provider, mode=otel_mode, on_foreign_span=on_foreign_span)
+        self._beginning = Beginning(settings, self._spans)
+        self._signals = Signals(self._spans, Metrics(meter_provider))
+        self._troubles: set[str] = set()
+        self._closed = settings.disabled
+        self._begin_process()
+        if not self._closed:
+            self._writer.start()
+            watch_over(self)
+
+    def _begin_process(self) -> None:
+        """What belongs to one process: its journal and its writer."""
+        self._inherited = False
         self._open: set[Live] = set()
         self._dropped: deque[Live] = deque()
         self._ending = threading.Lock()
-        self._troubles: set[str] = set()
-        self._closed = settings.disabled
         began_us = time_ns() // 1000
         recorder_id = uuid7(began_us)
-        in_memory = settings.durability == "memory" or settings.disabled
-        folder = None if in_memory else journal_folder(self.url, settings.journal_dir)
-        self._journal = Journal(folder, recorder_id, began_us, sync=settings.durability == "power")
+        in_memory = self._settings.durability == "memory" or self._closed
+        folder = None if in_memory else journal_folder(self.url, self._settings.journal_dir)
+        self._journal = Journal(
+            folder, recorder_id, began_us, sync=self._settings.durability == "power"
+        )
         self._writer = Writer(
             self.url,
             self._journal,
@@ -102,15 +128,26 @@ class Recorder:
                 dropped={},
                 host=platform.node() or None,
                 pid=os.getpid(),
-                service_name=self._service_name,
+                service_name=self._settings.service_name,
             ),
             read_usage=read_usage,
-            spans=self._spans,
+            spans=self._signals,
             before_batch=self._end_dropped,
         )
-        if not self._closed:
-            self._writer.start()
-            _close_at_exit(self)
+
+    def forked(self) -> None:
+        """This is a child process now: what the parent has is the parent's. The child begins
+        anew with its first call."""
+        self._journal.abandon()
+        self._inherited = True
+        self._begin_lock = threading.Lock()
+        _of_parents.append(self._writer)
+
+    def _begin_in_child(self) -> None:
+        with self._begin_lock:
+            if self._inherited:
+                self._begin_process()
+                self._writer.start()
 
     @classmethod
     def from_env(cls) -> Recorder:
@@ -124,61 +161,30 @@ class Recorder:
         if self._closed:
             return None
         try:
+            if self._inherited:
+                self._begin_in_child()
             return self._begin(request)
         except Exception as exc:
             self.troubled(exc)
             return None
 
     def _begin(self, request: Any) -> Live | None:
-        target = self._targets.find(request.url)
-        if target is None:
+        live = self._beginning.live(self, request)
+        if live is None:
             return None
-        headers = {name.lower(): value for name, value in request.headers.raw}
-        body = _body(request)
-        facts = read_request(body) if body else None
-        operation = current_operation.get()
-        started_us = time_ns() // 1000
-        call_id = uuid7(started_us)
-        retries = headers.get(b"x-stainless-retry-count")
-        place = place_of(call_id, request, body, retries)
-        begun = (
-            call_id,
-            place.operation_id,
-            place.attempt,
-            place.resend_count,
-            target.operation_name,
-            operation.name if operation else None,
-            (operation and operation.session_id) or _session(facts, headers),
-            (operation and operation.user_id) or (facts.user_id if facts else None),
-            operation.tags if operation else None,
-            self._service_name,
-            self._environment,
-            self._targets.sdk(headers.get(b"user-agent")),
-            None,
-            target.host,
-            target.path,
-            *(_NO_FACTS if facts is None else facts.as_fields()),
-            _length(body, headers),
-            started_us,
-        )
-        span = self._spans.begin()
-        live = Live(
-            self,
-            request,
-            body,
-            place,
-            target.dialect,
-            begun,
-            _NO_SPAN if span is None else astuple(span),
-            perf_counter_ns(),
-        )
         self._open.add(live)
-        if facts is not None and facts.stream:
+        if self._spans.inline:
+            self._spans.start(live.begun(), live.place.resend_of)
+        if live.streams:
             try:
                 self._journal.begin(live.begun())
             except Exception as exc:
                 self.troubled(exc)
         return live
+
+    def current(self, live: Live) -> AbstractContextManager[None]:
+        """Around the transport: the call's span is current there, where spans are inline."""
+        return self._spans.current(live.span_id) if self._spans.inline else _NOTHING
 
     def claim(self, live: Live) -> bool:
         """Whether this is the first end of the call."""
@@ -191,6 +197,8 @@ class Recorder:
     def ended(self, live: Live, call: Call) -> None:
         """A call has ended: from here on it survives."""
         try:
+            if call.trace_flags and is_foreign(call.trace_flags):
+                call = self._spans.enrich(call, read_usage(call))
             self._journal.append(call)
         finally:
             if self._writer.idle:
@@ -229,16 +237,22 @@ class Recorder:
     ) -> Iterator[None]:
         """Gathers the calls made inside, here and in tasks and threads that copy the context,
         into one operation with this name, session, user and tags."""
-        token = current_operation.set(Operation(name, session, user, tags))
+        operation = Operation(name, session, user, tags)
+        token = current_operation.set(operation)
         try:
-            yield
+            with self._spans.operation(
+                operation.name, session=operation.session_id, tags=operation.tags
+            ):
+                yield
         finally:
             current_operation.reset(token)
 
     def flush(self, timeout: float = 10.0) -> bool:
         """Waits until every call that has ended is in SQL; False when the time was not enough."""
+        if self._closed or self._inherited:
+            return True
         self._end_dropped()
-        return self._closed or self._writer.flush(timeout)
+        return self._writer.flush(timeout)
 
     def status(self) -> Status:
         """The ledger of this recorder."""
@@ -257,7 +271,7 @@ class Recorder:
     def close(self, timeout: float = EXIT_SECONDS) -> bool:
         """Stores what waits and ends; False when the time was not enough, and the rest stays in
         the journal for the next recorder. Calls that still run are recorded as interrupted."""
-        if self._closed:
+        if self._closed or self._inherited:
             return True
         self._closed = True
         self._end_dropped()
@@ -266,7 +280,7 @@ class Recorder:
         done = self._writer.close(timeout)
         if done:
             self._journal.close()
-        _recorders.discard(self)
+        forget(self)
         return done
 
     def __enter__(self) -> Recorder:
@@ -276,43 +290,8 @@ class Recorder:
         self.close()
 
 
-def _session(facts: Any, headers: dict[bytes, bytes]) -> str | None:
-    if facts is not None and facts.session_id:
-        return str(facts.session_id)
-    header = headers.get(b"x-session-id")
-    return None if header is None else header.decode("latin-1")[:256]
+_NOTHING = nullcontext()
 
-
-def _body(request: Any) -> bytes | None:
-    """The request's body; None when it is a stream, which only the transport may read."""
-    try:
-        body: bytes = request.content
-    except Exception:  # RequestNotRead, of either family
-        return None
-    return body
-
-
-def _length(body: bytes | None, headers: dict[bytes, bytes]) -> int | None:
-    if body is not None:
-        return len(body)
-    stated = headers.get(b"content-length", b"")
-    return int(stated) if stated.isdigit() else None
-
-
-_NO_FACTS = (None,) * 9
-_NO_SPAN = (None,) * 5
-
-_recorders: WeakSet[Recorder] = WeakSet()
-
-
-def _close_at_exit(recorder: Recorder) -> None:
-    if not _recorders:
-        # Before the threads of other libraries end, and before a tracer provider shuts down, both
-        # of which `atexit` alone cannot promise.
-        getattr(threading, "_register_atexit", atexit.register)(_close_all)
-    _recorders.add(recorder)
-
-
-def _close_all() -> None:
-    for recorder in list(_recorders):
-        recorder.close()
+# Writers that a forked child inherited. They are kept, since a connection that a child closes
+# would end in the middle of what the parent does on it.
+_of_parents: list[Writer] = []

@@ -36,6 +36,8 @@ class Settings(BaseSettings):
     durability: Durability = "process"
     journal_dir: Path | None = None
     """Where journals go; else beside a SQLite file, or in the user's state directory."""
+    api_key_salt: str | None = Field(None, repr=False)
+    """Tells API keys apart by a hash with this salt; None: not at all."""
     disabled: bool = False
     """Record nothing."""
     openrouter_api_key: str | None = Field(None, validation_alias="OPENROUTER_API_KEY", repr=False)

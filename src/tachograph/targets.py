@@ -1,10 +1,11 @@
-"""Which URLs are OpenRouter's, and what each is; what a User-Agent says of the SDK.
+"""Which URLs are OpenRouter's, and what each is; what a request's head says of SDK and key.
 
 The answers are remembered, since a program calls few URLs and has few clients.
 """
 
 from __future__ import annotations
 
+import hmac
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
@@ -40,7 +41,8 @@ class _Base(NamedTuple):
 class Targets:
     """openrouter.ai and its subdomains, and the base URLs that were named."""
 
-    def __init__(self, base_urls: Iterable[str]) -> None:
+    def __init__(self, base_urls: Iterable[str], api_key_salt: str | None = None) -> None:
+        self._salt = None if api_key_salt is None else api_key_salt.encode()
         self._bases = [_base(url) for url in base_urls]
         self._known: dict[tuple[Any, ...], Target | None] = {}
         self._sdks: dict[bytes, str] = {}
@@ -67,6 +69,14 @@ class Targets:
                 self._sdks.clear()
             known = self._sdks[user_agent] = _sdk(user_agent.decode("latin-1"))
         return known
+
+    def key_hash(self, headers: dict[bytes, bytes]) -> str | None:
+        """A salted hash that tells API keys apart; None unless a salt was given."""
+        if self._salt is None:
+            return None
+        key = headers.get(b"authorization", headers.get(b"x-api-key", b""))
+        key = key.removeprefix(b"Bearer ").strip()
+        return hmac.digest(self._salt, key, "sha256")[:12].hex() if key else None
 
     def _resolve(
         self, scheme: str, raw_host: bytes, port: int | None, raw_path: bytes

@@ -93,6 +93,8 @@ class Call(msgspec.Struct, frozen=True, array_like=True, gc=False):
     trace_flags: int | None
     """Of the parent; None where the call began a trace of its own."""
     tracestate: str | None
+    resend_of: bytes | None = None
+    """Trace id and span id of the sending that this one repeats."""
 
 
 class Usage(msgspec.Struct, frozen=True, kw_only=True, gc=False):

@@ -58,15 +58,15 @@ class RequestFacts:
         return msgspec.json.encode(parameters).decode()
 
 
-def read_request(body: bytes) -> RequestFacts:
-    """The facts of a JSON body; of any other body, none."""
-    facts = RequestFacts()
-    if not body or body[:1] not in b"{ \n\r\t":
-        return facts
+def read_request(body: bytes) -> RequestFacts | None:
+    """The facts of a JSON body; None for any other."""
+    if body[:1] not in (b"{", b" ", b"\n", b"\r", b"\t"):
+        return None
     try:
         fields = _decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError):
-        return facts
+        return None
+    facts = RequestFacts()
     for name, raw in fields.items():
         read = _READ.get(name)
         if read is None:

@@ -214,6 +214,14 @@ class Journal:
                 else:
                     segment.delete()
 
+    def abandon(self) -> None:
+        """This is a forked child: the files are its parent's, and so is the lock on them."""
+        self._lock = threading.Lock()
+        self._pending.clear()
+        for segment in self._segments:
+            segment.close()
+        self._segments = []
+
     # --- anyone ---
 
     @property

@@ -1,0 +1,101 @@
+"""What is known of a call when it begins: from its request, its context and the settings."""
+
+from __future__ import annotations
+
+from time import perf_counter_ns, time_ns
+from typing import TYPE_CHECKING, Any
+
+from msgspec.structs import astuple
+
+from tachograph.core.ids import uuid7
+from tachograph.live import Live
+from tachograph.openrouter.requests import read_request
+from tachograph.operation import current_operation, place_of
+from tachograph.targets import Targets
+
+if TYPE_CHECKING:
+    from tachograph.live import Sink
+    from tachograph.settings import Settings
+    from tachograph.telemetry.spans import Spans
+
+
+class Beginning:
+    """Begins calls; for any thread."""
+
+    def __init__(self, settings: Settings, spans: Spans) -> None:
+        self._targets = Targets(settings.base_urls, settings.api_key_salt)
+        self._service_name = settings.service_name
+        self._environment = settings.environment
+        self._spans = spans
+
+    def live(self, sink: Sink, request: Any) -> Live | None:
+        """The call that this request begins; None when it is not OpenRouter's."""
+        target = self._targets.find(request.url)
+        if target is None:
+            return None
+        headers = {name.lower(): value for name, value in request.headers.raw}
+        body = _body(request)
+        facts = read_request(body) if body else None
+        operation = current_operation.get()
+        started_us = time_ns() // 1000
+        call_id = uuid7(started_us)
+        retries = headers.get(b"x-stainless-retry-count")
+        place = place_of(call_id, request, body, retries)
+        begun = (
+            call_id,
+            place.operation_id,
+            place.attempt,
+            place.resend_count,
+            target.operation_name,
+            operation.name if operation else None,
+            (operation and operation.session_id) or _session(facts, headers),
+            (operation and operation.user_id) or (facts.user_id if facts else None),
+            operation.tags if operation else None,
+            self._service_name,
+            self._environment,
+            self._targets.sdk(headers.get(b"user-agent")),
+            self._targets.key_hash(headers),
+            target.host,
+            target.path,
+            *(_NO_FACTS if facts is None else facts.as_fields()),
+            _length(body, headers),
+            started_us,
+        )
+        span = self._spans.begin(place.resend_of)
+        return Live(
+            sink,
+            request,
+            body,
+            place,
+            target.dialect,
+            begun,
+            _NO_SPAN if span is None else (*astuple(span), place.resend_of),
+            perf_counter_ns(),
+        )
+
+
+def _session(facts: Any, headers: dict[bytes, bytes]) -> str | None:
+    if facts is not None and facts.session_id:
+        return str(facts.session_id)
+    header = headers.get(b"x-session-id")
+    return None if header is None else header.decode("latin-1")[:256]
+
+
+def _body(request: Any) -> bytes | None:
+    """The request's body; None when it is a stream, which only the transport may read."""
+    try:
+        body: bytes = request.content
+    except Exception:  # RequestNotRead, of either family
+        return None
+    return body
+
+
+def _length(body: bytes | None, headers: dict[bytes, bytes]) -> int | None:
+    if body is not None:
+        return len(body)
+    stated = headers.get(b"content-length", b"")
+    return int(stated) if stated.isdigit() else None
+
+
+_NO_FACTS = (None,) * 9
+_NO_SPAN = (None,) * 6
