@@ -1,10 +1,13 @@
-"""Rows of `calls` with as little said as a test needs."""
+"""Calls with as little said as a test needs: rows of the table, and frames."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import polars as pl
+
+from tachograph.analytics.schema import CALLS
 from tachograph.core.ids import uuid7
 from tachograph.store.schema import calls, microseconds
 
@@ -30,3 +33,9 @@ def row(after: timedelta | float = 0, **values: Any) -> dict[str, Any]:
         }
         | values
     )
+
+
+def calls_frame(*rows: dict[str, Any]) -> pl.DataFrame:
+    """A frame of completed calls with these values, and null for the rest."""
+    whole = [dict.fromkeys(CALLS) | {"outcome": "completed"} | values for values in rows]
+    return pl.DataFrame(whole, schema=CALLS, orient="row")

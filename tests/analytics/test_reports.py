@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from decimal import Decimal
 from typing import Any
 
@@ -12,10 +13,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tachograph.analytics.frames import scan_calls
-from tachograph.analytics.reports import by_model, by_provider
+from tachograph.analytics.reports import (
+    by,
+    by_model,
+    by_model_and_provider,
+    by_name,
+    by_provider,
+    by_session,
+    by_tag,
+    by_user,
+    tag,
+)
 from tachograph.analytics.schema import CALLS
 from tests.analytics.conftest import Store
-from tests.analytics.rows import row
+from tests.analytics.rows import calls_frame, row
 
 STREAM = {"stream": True, "cache_status": None}
 COLUMNS = [
@@ -43,13 +54,7 @@ COLUMNS = [
 ]
 
 
-def calls(*rows: dict[str, Any]) -> pl.DataFrame:
-    """A frame of calls with these values and null for the rest."""
-    whole = [dict.fromkeys(CALLS) | {"outcome": "completed"} | values for values in rows]
-    return pl.DataFrame(whole, schema=CALLS, orient="row")
-
-
-BY_HAND = calls(
+BY_HAND = calls_frame(
     # a/big: two streams, a plain answer from a cache, a failure with a partial answer
     {"model": "a/big", "provider": "P", "stream": True, "latency_seconds": 2.0,
      "first_token_seconds": 0.5, "input_tokens": 100, "output_tokens": 30,
@@ -136,10 +141,47 @@ def test_by_provider_by_hand() -> None:
     ]
 
 
+def test_the_other_groupings_differ_only_in_their_keys() -> None:
+    frame = BY_HAND.with_columns(
+        session_id=pl.Series(["s", "s", None, None, None, None, None]),
+        user_id=pl.Series(["u", None, "v", "v", "v", "v", "v"]),
+        name=pl.Series(["n", "n", "n", "n", "n", "n", "m"]),
+    )
+    assert by_model_and_provider(frame).select("model", "provider", "calls").rows() == [
+        ("a/big", "P", 2),
+        ("a/big", "Q", 1),
+        ("b/small", "Q", 2),
+        ("a/big", None, 1),
+        (None, "Q", 1),
+    ]
+    assert by_session(frame).select("session_id", "calls").rows() == [("s", 2), (None, 5)]
+    assert by_user(frame).select("user_id", "calls").rows() == [(None, 1), ("u", 1), ("v", 5)]
+    assert by_name(frame).select("name", "calls").rows() == [("n", 6), ("m", 1)]
+    streams = by(frame, pl.col("stream").fill_null(value=False).alias("streamed"))
+    assert streams.select("streamed", "calls").rows() == [(True, 3), (False, 4)]
+
+
+def test_tags_filter_and_group() -> None:
+    tags = ['{"team": "search", "a.b": 5}', '{"team": "ads"}', '{"team": "search"}', None, "{}"]
+    frame = calls_frame(*({"tags": text} for text in tags))
+    assert by_tag(frame, "team").select("team", "calls").rows() == [
+        ("search", 2),
+        (None, 2),
+        ("ads", 1),
+    ]
+    assert frame.filter(tag("team") == "search").height == 2
+    assert frame.select(tag("a.b"))["a.b"].to_list() == ["5", None, None, None, None]
+    for key in ("it's", 'say "x"', "$", "*", "[0]", "\u00fc"):
+        encoded = calls_frame({"tags": json.dumps({key: "value", "other": 1})})
+        assert encoded.select(tag(key)).item() == "value", key
+    with pytest.raises(ValueError, match="backslash"):
+        tag("a\\b")
+
+
 def test_quantiles_are_the_smallest_value_with_that_share() -> None:
     """The 95th of a hundred is the 95th, of twenty the 19th, and of one that one."""
     for count, p50, p95, p99 in [(1, 1, 1, 1), (2, 1, 2, 2), (20, 10, 19, 20), (100, 50, 95, 99)]:
-        frame = calls(*({"latency_seconds": float(n)} for n in range(count, 0, -1)))
+        frame = calls_frame(*({"latency_seconds": float(n)} for n in range(count, 0, -1)))
         report = by_model(frame)
         assert report.select(r"^latency_p.*$").row(0) == (p50, p95, p99)
 
@@ -174,7 +216,7 @@ def test_a_lazy_frame_is_not_collected() -> None:
 
 def test_money_beyond_what_an_integer_holds_is_summed_exactly() -> None:
     most = Decimal(2**63 - 1).scaleb(-12)
-    frame = calls(*({"spent_usd": most} for _ in range(5)))
+    frame = calls_frame(*({"spent_usd": most} for _ in range(5)))
     assert by_model(frame)["spent_usd"].item() == most * 5
 
 
@@ -247,7 +289,7 @@ ORDER BY spent DESC NULLS LAST, calls DESC, {key} NULLS LAST
 @given(some_calls)
 @settings(max_examples=60, deadline=None)
 def test_by_model_is_what_duckdb_says(rows: list[dict[str, Any]]) -> None:
-    frame = calls(*rows)
+    frame = calls_frame(*rows)
     with duckdb.connect() as engine:
         engine.register("calls", frame.to_arrow())
         expected = engine.sql(IN_SQL.format(key="model")).fetchall()
@@ -269,7 +311,7 @@ def test_by_model_is_what_duckdb_says(rows: list[dict[str, Any]]) -> None:
 def test_the_histogram_has_the_same_sums_and_quantiles_within_one_percent(
     rows: list[dict[str, Any]],
 ) -> None:
-    frame = calls(*rows)
+    frame = calls_frame(*rows)
     exact, rough = by_model(frame), by_model(frame, quantiles="histogram")
     floats = [name for name in exact.columns if exact[name].dtype == pl.Float64]
     assert rough.drop(floats).equals(exact.drop(floats))

@@ -9,38 +9,99 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from tachograph.analytics.caching import cache
+    from tachograph.analytics.calendar import by_day, by_hour, day, hour
+    from tachograph.analytics.comparison import compare, top
+    from tachograph.analytics.failures import cost_per_success, errors, retries
     from tachograph.analytics.frames import count_calls, explain_sql, latest, read_calls, scan_calls
-    from tachograph.analytics.reports import by, by_model, by_provider
+    from tachograph.analytics.latencies import latency
+    from tachograph.analytics.operation_rows import OPERATIONS, operations, scan_operations
+    from tachograph.analytics.prices import PRICES, read_prices
+    from tachograph.analytics.reports import (
+        by,
+        by_model,
+        by_model_and_provider,
+        by_name,
+        by_provider,
+        by_session,
+        by_tag,
+        by_user,
+        tag,
+    )
     from tachograph.analytics.schema import CALLS
     from tachograph.analytics.summary import REPORT_COLUMNS, Quantiles, total
 
 _HOME = {
     "CALLS": "schema",
+    "OPERATIONS": "operation_rows",
+    "PRICES": "prices",
     "Quantiles": "summary",
     "REPORT_COLUMNS": "summary",
     "by": "reports",
+    "by_day": "calendar",
+    "by_hour": "calendar",
     "by_model": "reports",
+    "by_model_and_provider": "reports",
+    "by_name": "reports",
     "by_provider": "reports",
+    "by_session": "reports",
+    "by_tag": "reports",
+    "by_user": "reports",
+    "cache": "caching",
+    "compare": "comparison",
+    "cost_per_success": "failures",
     "count_calls": "frames",
+    "day": "calendar",
+    "errors": "failures",
     "explain_sql": "frames",
+    "hour": "calendar",
+    "latency": "latencies",
     "latest": "frames",
+    "operations": "operation_rows",
     "read_calls": "frames",
+    "read_prices": "prices",
+    "retries": "failures",
     "scan_calls": "frames",
+    "scan_operations": "operation_rows",
+    "tag": "reports",
+    "top": "comparison",
     "total": "summary",
 }
 
 __all__ = [
     "CALLS",
+    "OPERATIONS",
+    "PRICES",
     "REPORT_COLUMNS",
     "Quantiles",
     "by",
+    "by_day",
+    "by_hour",
     "by_model",
+    "by_model_and_provider",
+    "by_name",
     "by_provider",
+    "by_session",
+    "by_tag",
+    "by_user",
+    "cache",
+    "compare",
+    "cost_per_success",
     "count_calls",
+    "day",
+    "errors",
     "explain_sql",
+    "hour",
+    "latency",
     "latest",
+    "operations",
     "read_calls",
+    "read_prices",
+    "retries",
     "scan_calls",
+    "scan_operations",
+    "tag",
+    "top",
     "total",
 ]
 

@@ -74,7 +74,7 @@ def count_calls(
 ) -> int:
     """How many calls began in [since, until), without counting further than `at_most`."""
     statement = queries.count_calls(_scan(source, since, until).period(), at_most)
-    ((count,),) = next(iter(reading.column_chunks(_database(source), statement)))
+    ((count,),) = next(iter(reading.column_chunks(database(source), statement)))
     return int(count)
 
 
@@ -166,11 +166,11 @@ def _columns(
 
 
 def _read(source: Source, statement: queries.Statement, names: list[str]) -> Iterator[pl.DataFrame]:
-    for columns in reading.column_chunks(_database(source), statement):
+    for columns in reading.column_chunks(database(source), statement):
         yield declared(stored_frame(stored_names(names), columns), names)
 
 
-def _database(source: Source) -> Any:
+def database(source: Source) -> Any:
     """The URL or engine to read from, after a recorder has stored what it has."""
     if not isinstance(source, Recording):
         return source
@@ -213,5 +213,5 @@ class _Telling:
     ) -> Iterator[pl.DataFrame]:
         columns, names = _columns(with_columns, predicate)
         statement = self.scan.statement(names, predicate, n_rows)
-        self.sql.append(reading.compiled(_database(self.scan.source), statement))
+        self.sql.append(reading.compiled(database(self.scan.source), statement))
         yield CALLS.to_frame().select(columns)

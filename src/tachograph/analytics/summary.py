@@ -33,7 +33,7 @@ Quantiles = Literal["exact", "histogram"]
 _TOKENS = ("input_tokens", "output_tokens", "cache_read_input_tokens", "reasoning_output_tokens")
 _MONEY = ("billed_usd", "computed_usd", "spent_usd")
 _COUNTS = ("calls", *OUTCOMES, "calls_without_cost")
-_SUMS = (*_COUNTS, *_TOKENS, *_MONEY, "_generated_tokens", "_generation_seconds")
+SUMS = (*_COUNTS, *_TOKENS, *_MONEY, "_generated_tokens", "_generation_seconds")
 
 _QUANTILES = {
     "latency_p50_seconds": ("_latency", 0.5),
@@ -76,6 +76,17 @@ def summarised(
         groups = _through_histograms(facts, names)
     return groups.select(
         *names, *(_RATIOS.get(name, pl.col(name)).alias(name) for name in REPORT_COLUMNS)
+    )
+
+
+def by_volume(calls: pl.LazyFrame, keys: Sequence[pl.Expr], *columns: pl.Expr) -> pl.LazyFrame:
+    """`calls` and these columns of each combination of the keys, the most called first."""
+    names = [key.meta.output_name() for key in keys]
+    down = [True, *(False for _ in keys)]
+    return (
+        calls.group_by(*keys)
+        .agg(pl.len().cast(pl.Int64).alias("calls"), *columns)
+        .sort("calls", *names, descending=down, nulls_last=True)
     )
 
 
@@ -124,7 +135,7 @@ def _measures() -> list[pl.Expr]:
 
 
 def _sums() -> list[pl.Expr]:
-    return [known_sum(pl.col(name)).alias(name) for name in _SUMS]
+    return [known_sum(pl.col(name)).alias(name) for name in SUMS]
 
 
 def _exact_quantiles() -> list[pl.Expr]:
@@ -146,7 +157,7 @@ def _through_histograms(facts: pl.LazyFrame, names: list[str]) -> pl.LazyFrame:
         .explode("_measure")
         .with_columns(
             histogram.bucket(value).alias("_bucket"),
-            *(pl.when(~first).then(pl.col(name)).alias(name) for name in _SUMS),
+            *(pl.when(~first).then(pl.col(name)).alias(name) for name in SUMS),
         )
         .group_by(*names, "_measure", "_bucket")
         .agg(*_sums(), pl.len().cast(pl.Int64).alias("_count"))
