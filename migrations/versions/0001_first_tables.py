@@ -6,7 +6,7 @@ Revision 0001.
 from __future__ import annotations
 
 import sqlalchemy as sa
-from alembic import op
+from alembic import context, op
 from sqlalchemy.dialects import postgresql
 
 revision = "0001"
@@ -36,6 +36,7 @@ $$
 
 
 def upgrade() -> None:
+    partitioned = context.config.attributes["partitioned"]
     op.create_table(
         "calls",
         sa.Column("id", ID, nullable=False),
@@ -115,7 +116,10 @@ def upgrade() -> None:
         sa.Column("trace_sampled", sa.Boolean()),
         sa.PrimaryKeyConstraint("id", name="pk_calls"),
         sqlite_with_rowid=False,
+        **({"postgresql_partition_by": "RANGE (id)"} if partitioned else {}),
     )
+    if partitioned:
+        op.execute("CREATE TABLE calls_default PARTITION OF calls DEFAULT")
     op.create_index(
         "ix_calls_operation_id",
         "calls",

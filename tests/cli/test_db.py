@@ -60,6 +60,16 @@ def test_check_fails_until_the_database_is_upgraded(run: Run, postgres_url: str)
     assert f"has revision {REVISION}" in out
 
 
+def test_partitions_are_made_at_first_and_extended_later(run: Run, postgres_url: str) -> None:
+    status, out, _ = run("db", "upgrade", "--partitioned", "--db", postgres_url)
+    assert status == 0
+    assert "new partitions: calls_" in out
+    assert "partitions" not in run("db", "upgrade", "--db", postgres_url)[1]
+    status, out, err = run("db", "upgrade", "--partitioned", "--db", postgres_url)
+    assert (status, out) == (2, "")
+    assert "for a new database" in err
+
+
 def test_the_environment_names_the_database(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.progress import Progress
@@ -17,6 +18,7 @@ from tachograph.store.adoption import adopt
 from tachograph.store.database import open_engine, without_secret
 from tachograph.store.folder import journal_folder
 from tachograph.store.insert import Inserter
+from tachograph.store.partitions import add_months, is_partitioned
 from tachograph.store.prices import PriceBook
 from tachograph.store.rows import RowMaker
 from tachograph.store.schema import REVISION
@@ -33,16 +35,32 @@ app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
 
 
 @app.command()
-def upgrade(db: Db = DEFAULT_DB) -> None:
-    """Create the tables, or bring them up to the revision that this version needs."""
+def upgrade(
+    db: Db = DEFAULT_DB,
+    partitioned: Annotated[
+        bool,
+        typer.Option(
+            "--partitioned", help="Create the calls of PostgreSQL in partitions by month."
+        ),
+    ] = False,
+) -> None:
+    """Create the tables, or bring them up to the revision that this version needs.
+
+    Where calls are partitioned, the partitions of the coming months are made as well.
+    """
     with _opened(db) as engine:
         before = migrate.current(engine)
-        migrate.upgrade(engine)
+        if partitioned and (before is not None or engine.dialect.name != "postgresql"):
+            raise typer.BadParameter("--partitioned is for a new database of PostgreSQL")
+        migrate.upgrade(engine, partitioned=partitioned)
+        months = add_months(engine, datetime.now(UTC)) if is_partitioned(engine) else []
     if before == REVISION:
         typer.echo(f"{without_secret(db)} has revision {REVISION} already")
     else:
         was = before or "nothing"
         typer.echo(f"{without_secret(db)} has been upgraded from {was} to {REVISION}")
+    if months:
+        typer.echo(f"new partitions: {', '.join(months)}")
 
 
 @app.command()

@@ -53,9 +53,10 @@ def current(engine: sa.Engine) -> str | None:
         return _revision(connection)
 
 
-def upgrade(engine: sa.Engine, revision: str = "head") -> None:
+def upgrade(engine: sa.Engine, revision: str = "head", *, partitioned: bool = False) -> None:
     """Bring the database up to a revision.
 
+    `partitioned` counts when the tables are created in PostgreSQL: see `store/partitions.py`.
     SchemaOutOfDateError, and nothing is changed, when it has one that this code does not know.
     """
     if revision == "head":
@@ -71,7 +72,7 @@ def upgrade(engine: sa.Engine, revision: str = "head") -> None:
             raise _out_of_date(engine, found)
         from alembic import command
 
-        command.upgrade(_config(connection), revision)
+        command.upgrade(_config(connection, partitioned), revision)
 
 
 def downgrade(engine: sa.Engine, revision: str) -> None:
@@ -112,10 +113,10 @@ def _known(revision: str) -> bool:
     return revision in {known.revision for known in script.walk_revisions()}
 
 
-def _config(connection: sa.Connection) -> Config:
+def _config(connection: sa.Connection, partitioned: bool = False) -> Config:
     from alembic.config import Config
 
-    config = Config(attributes={"connection": connection})
+    config = Config(attributes={"connection": connection, "partitioned": partitioned})
     config.set_main_option("script_location", str(_folder()).replace("%", "%%"))
     return config
 
