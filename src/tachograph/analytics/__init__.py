@@ -9,6 +9,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from tachograph.analytics.audit import (
+        AUDIT,
+        audit_by,
+        cost_audit,
+        differing,
+        unexplained_share,
+    )
     from tachograph.analytics.caching import cache
     from tachograph.analytics.calendar import by_day, by_hour, day, hour
     from tachograph.analytics.comparison import compare, top
@@ -32,11 +39,13 @@ if TYPE_CHECKING:
     from tachograph.analytics.summary import REPORT_COLUMNS, Quantiles, total
 
 _HOME = {
+    "AUDIT": "audit",
     "CALLS": "schema",
     "OPERATIONS": "operation_rows",
     "PRICES": "prices",
     "Quantiles": "summary",
     "REPORT_COLUMNS": "summary",
+    "audit_by": "audit",
     "by": "reports",
     "by_day": "calendar",
     "by_hour": "calendar",
@@ -49,9 +58,11 @@ _HOME = {
     "by_user": "reports",
     "cache": "caching",
     "compare": "comparison",
+    "cost_audit": "audit",
     "cost_per_success": "failures",
     "count_calls": "frames",
     "day": "calendar",
+    "differing": "audit",
     "errors": "failures",
     "explain_sql": "frames",
     "hour": "calendar",
@@ -66,14 +77,17 @@ _HOME = {
     "tag": "reports",
     "top": "comparison",
     "total": "summary",
+    "unexplained_share": "audit",
 }
 
 __all__ = [
+    "AUDIT",
     "CALLS",
     "OPERATIONS",
     "PRICES",
     "REPORT_COLUMNS",
     "Quantiles",
+    "audit_by",
     "by",
     "by_day",
     "by_hour",
@@ -86,9 +100,11 @@ __all__ = [
     "by_user",
     "cache",
     "compare",
+    "cost_audit",
     "cost_per_success",
     "count_calls",
     "day",
+    "differing",
     "errors",
     "explain_sql",
     "hour",
@@ -103,6 +119,7 @@ __all__ = [
     "tag",
     "top",
     "total",
+    "unexplained_share",
 ]
 
 

@@ -11,7 +11,12 @@ from typer.core import TyperCommand, TyperGroup
 COMMANDS = {
     "demo": ("tachograph.cli.demo:demo", "Record some 200 calls to a local stand-in and report."),
     "report": ("tachograph.cli.report:report", "Latency, tokens and cost, grouped."),
+    "audit": ("tachograph.cli.audit:audit", "Computed costs against billed ones, and why."),
     "prices": ("tachograph.cli.prices:app", "The history of every model's rates."),
+    "reconcile": (
+        "tachograph.cli.reconcile:reconcile",
+        "Look up what calls cost that were never billed.",
+    ),
     "db": ("tachograph.cli.db:app", "Upgrade, check and replay into the database."),
     "purge": ("tachograph.cli.purge:purge", "Delete old calls for good."),
 }
