@@ -16,7 +16,7 @@ import os
 import struct
 import threading
 from collections import deque
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 from zlib import crc32
 
 import msgspec
@@ -46,8 +46,11 @@ KIND_CRC = {kind: crc32(bytes((kind,))) for kind in (BEGIN, END)}
 _encode = msgspec.msgpack.Encoder().encode
 
 
-class Pending(NamedTuple):
-    """A call that waits for the writer, and the segment that holds it (None: memory only)."""
+class Pending(msgspec.Struct, frozen=True, gc=False):
+    """A call that waits for the writer, and the segment that holds it (None: memory only).
+
+    Not known to the garbage collector: thousands may wait.
+    """
 
     call: Call
     segment: Segment | None
@@ -189,9 +192,9 @@ class Journal:
     def settled(self, batch: list[Pending]) -> None:
         """These calls are in SQL: their segments may go, and a full one is followed by another."""
         with self._lock:
-            for _, segment in batch:
-                if segment is not None:
-                    segment.waiting -= 1
+            for pending in batch:
+                if pending.segment is not None:
+                    pending.segment.waiting -= 1
             full = bool(self._segments) and self._segments[-1].size > self._segment_bytes
             done = [s for s in self._segments[:-1] if not s.waiting]
         if full:
