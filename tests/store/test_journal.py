@@ -15,7 +15,8 @@ from tachograph.core.ids import uuid7
 from tachograph.core.records import Call
 from tachograph.errors import JournalError
 from tachograph.store.adoption import Adopted, adopt
-from tachograph.store.journal import HEAD_BYTES, Journal
+from tachograph.store.framing import HEAD_BYTES
+from tachograph.store.journal import Journal
 
 RECORDER = uuid7(1)
 
@@ -181,7 +182,7 @@ def test_at_the_bound_new_records_are_dropped_and_counted(folder: Path) -> None:
     journal = Journal(folder, RECORDER, 7, max_bytes=1000)
     for n in range(20):
         journal.append(call(n))
-    kept = journal.waiting
+    kept = len(journal.take(100))
     assert 0 < kept < 20
     assert journal.counts == {"made": 20, "journal_full": 20 - kept, "unwritable": 0}
     assert journal.size <= 1000
@@ -211,12 +212,49 @@ def test_a_full_disk_keeps_calls_in_memory_and_the_file_whole(folder: Path) -> N
         except OSError:
             refused += 1
     assert refused > 0
-    assert journal.waiting == 60
+    assert len(journal.take(100)) == 60
     die(journal)
     found = one(folder)
     assert len(found.ended) == 60 - refused
     assert found.damaged == []
     found.delete()
+
+
+@given(batches=st.lists(st.tuples(st.integers(0, 40), st.integers(0, 30)), max_size=12))
+def test_calls_beyond_memory_wait_in_the_files_in_their_order(
+    tmp_path_factory: pytest.TempPathFactory, batches: list[tuple[int, int]]
+) -> None:
+    folder = tmp_path_factory.mktemp("behind") / "journal"
+    journal = Journal(folder, RECORDER, 7, in_memory=10, segment_bytes=2000)
+    made = 0
+    taken: list[Call] = []
+    for appended, wanted in [*batches, (0, 1000), (0, 1000), (0, 1000)]:
+        for _ in range(appended):
+            journal.begin(call(made, outcome="abandoned"))
+            journal.append(call(made))
+            made += 1
+        batch = journal.take(wanted)
+        assert len(journal._pending) <= 10
+        taken += [pending.call for pending in batch]
+        journal.settled(batch)
+    while journal.waiting:
+        batch = journal.take(1000)
+        taken += [pending.call for pending in batch]
+        journal.settled(batch)
+    assert taken == [call(n) for n in range(made)]
+    assert journal.taken_in == made
+    journal.close()
+    assert list(folder.iterdir()) == []
+
+
+def test_power_waits_for_the_disk(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[int] = []
+    monkeypatch.setattr(os, "fdatasync", synced.append)
+    journal = Journal(folder, RECORDER, 7, sync=True)
+    journal.append(call(1))
+    journal.append(call(2))
+    assert len(synced) == 2
+    journal.close()
 
 
 def test_a_call_that_cannot_be_written_is_counted(folder: Path) -> None:

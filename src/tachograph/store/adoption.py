@@ -5,31 +5,28 @@ from __future__ import annotations
 import os
 import struct
 from typing import TYPE_CHECKING, NamedTuple
-from zlib import crc32
 
 import msgspec
 
 from tachograph.core.records import Call
-from tachograph.store.journal import (
+from tachograph.store.framing import (
     BEGIN,
     COUNTERS,
     COUNTERS_AT,
     END,
     HEAD,
     HEAD_BYTES,
-    KIND_CRC,
     MAGIC,
     RECORD,
-    SUFFIX,
     VERSION,
-    lock,
+    decode,
+    record_at,
 )
+from tachograph.store.segment import SUFFIX, lock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-
-_decode = msgspec.msgpack.Decoder(Call).decode
 
 
 class Adopted(NamedTuple):
@@ -98,7 +95,7 @@ def _read(segments: list[tuple[Path, int]]) -> Adopted:
         counts = [max(pair) for pair in zip(counts, found, strict=True)]
         for kind, payload in _records(data, head_bytes, damaged):
             try:
-                call = _decode(payload)
+                call = decode(payload)
             except (msgspec.DecodeError, UnicodeDecodeError) as exc:
                 damaged.append((f"not a call: {exc}", bytes(payload)))
                 continue
@@ -124,7 +121,7 @@ def _records(data: bytes, at: int, damaged: list[tuple[str, bytes]]) -> Iterator
     damage in the middle the next record is looked for, and what lies between is kept.
     """
     while at < len(data):
-        record = _record_at(data, at)
+        record = record_at(data, at)
         if record is None:
             following = _next_record(data, at + 1)
             if following is None:
@@ -139,21 +136,8 @@ def _records(data: bytes, at: int, damaged: list[tuple[str, bytes]]) -> Iterator
         at = end
 
 
-def _record_at(data: bytes, at: int) -> tuple[int, int] | None:
-    """Kind and end of the record that begins here; None where none does."""
-    if at + RECORD.size > len(data):
-        return None
-    length, crc, kind = RECORD.unpack_from(data, at)
-    end = at + RECORD.size + length
-    if kind not in KIND_CRC or end > len(data):
-        return None
-    if crc32(memoryview(data)[at + RECORD.size : end], KIND_CRC[kind]) != crc:
-        return None
-    return kind, end
-
-
 def _next_record(data: bytes, at: int) -> int | None:
-    return next((i for i in range(at, len(data)) if _record_at(data, i)), None)
+    return next((i for i in range(at, len(data)) if record_at(data, i)), None)
 
 
 def _is_whole(data: bytes, at: int) -> bool:

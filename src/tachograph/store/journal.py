@@ -1,49 +1,42 @@
-"""The append-only file that survives a crash: one write(2) for each call that ended.
+"""The append-only files that survive a crash: one write(2) for each call that ended.
 
-A recording process owns one folder entry at a time, a *segment*, and holds a `flock` on it. The
-kernel frees the lock when the process dies, which tells the living from the dead; the segments of
-the dead are taken up by whoever locks them next. A segment goes when all its records are in SQL.
-
-Format, little-endian. Head (HEAD_BYTES): magic, version, length of the head, pid, when the process
-began, id of the recorder, then COUNTERS as u64 each, zeros. Record: u32 length of the payload, u32
-crc32 of kind and payload, u8 kind (BEGIN, END), payload (a `Call` as a msgpack array).
+A recording process writes one *segment* at a time, and holds a lock on it; the segments of the
+dead are taken up by whoever locks them next. A segment goes when all its records are in SQL.
 """
 
 from __future__ import annotations
 
-import mmap
 import os
-import struct
 import threading
 from collections import deque
 from typing import TYPE_CHECKING
-from zlib import crc32
 
 import msgspec
 
 from tachograph.core.records import Call
 from tachograph.errors import JournalError
+from tachograph.store.framing import (
+    BEGIN,
+    COUNTERS,
+    END,
+    HEAD_BYTES,
+    RECORD,
+    decode,
+    pack,
+    record_at,
+)
+from tachograph.store.segment import SUFFIX, Segment
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-MAGIC = b"TACHOJNL"
-VERSION = 1
-HEAD_BYTES = 128
-COUNTERS = ("made", "journal_full", "unwritable")
-"""`made`: calls that ended; the others: of these, dropped, by reason."""
-BEGIN, END = 1, 2
-SUFFIX = ".journal"
-
 SEGMENT_BYTES = 8 << 20
 MAX_BYTES = 1 << 30
+IN_MEMORY = 20_000
+"""Calls that wait in memory at the most; behind them, the writer reads the files."""
 
-HEAD = struct.Struct("<8sHHIQ16s")
-COUNTERS_AT = 64
-RECORD = struct.Struct("<IIB")
-KIND_CRC = {kind: crc32(bytes((kind,))) for kind in (BEGIN, END)}
-
-_encode = msgspec.msgpack.Encoder().encode
+_MADE, _FULL, _UNWRITABLE = range(len(COUNTERS))
+_READ_BYTES = 1 << 20
 
 
 class Pending(msgspec.Struct, frozen=True, gc=False):
@@ -54,43 +47,6 @@ class Pending(msgspec.Struct, frozen=True, gc=False):
 
     call: Call
     segment: Segment | None
-
-
-class Segment:
-    """A file of records that this process is writing or has written, locked by it."""
-
-    def __init__(self, path: Path, recorder_id: bytes, began_us: int) -> None:
-        self.path = path
-        self.waiting = 0
-        """Ended calls in it that are not in SQL yet."""
-        self.fd = _create(path)
-        head = HEAD.pack(MAGIC, VERSION, HEAD_BYTES, os.getpid(), began_us, recorder_id)
-        os.write(self.fd, head.ljust(HEAD_BYTES, b"\0"))
-        self.size = HEAD_BYTES
-        self._head = mmap.mmap(self.fd, HEAD_BYTES)
-        self.counters = memoryview(self._head)[COUNTERS_AT:].cast("Q")
-
-    def write(self, record: bytes) -> None:
-        """Appends the record whole, or raises OSError and leaves the file as it was."""
-        try:
-            written = os.write(self.fd, record)
-        except OSError:
-            os.ftruncate(self.fd, self.size)
-            raise
-        if written != len(record):
-            os.ftruncate(self.fd, self.size)
-            raise OSError(f"only {written} of {len(record)} bytes could be written")
-        self.size += written
-
-    def close(self) -> None:
-        """Lets the file go; it stays on disk for whoever adopts it."""
-        self.counters.release()
-        self._head.close()
-        os.close(self.fd)
-
-    def delete(self) -> None:
-        self.path.unlink(missing_ok=True)
-        self.close()
 
 
 class Journal:
@@ -108,6 +64,7 @@ class Journal:
         *,
         segment_bytes: int = SEGMENT_BYTES,
         max_bytes: int = MAX_BYTES,
+        in_memory: int = IN_MEMORY,
         sync: bool = False,
     ) -> None:
         self.folder = folder
@@ -115,9 +72,13 @@ class Journal:
         self.began_us = began_us
         self._segment_bytes = segment_bytes
         self._max_bytes = max_bytes
+        self._in_memory = in_memory
         self._sync = sync
+        self._sync_lock = threading.Lock()
+        self._synced: tuple[int, int] = (0, 0)  # number of the segment, bytes of it
         self._lock = threading.Lock()
         self._pending: deque[Pending] = deque()
+        self._behind: tuple[Segment, int] | None = None  # from where calls wait in files alone
         self._begun: dict[bytes, bytes] = {}  # open streams: id -> their BEGIN record
         self._segments: list[Segment] = []
         self._done_bytes = 0  # of all segments but the current one
@@ -141,7 +102,7 @@ class Journal:
         """Notes that a stream has begun, so that a crash cannot hide it."""
         if not self._segments:
             return
-        record = _record(BEGIN, call)
+        record = pack(BEGIN, call)
         with self._lock:
             self._begun[call.id] = record
             if self._has_room(len(record)):
@@ -155,39 +116,85 @@ class Journal:
         """
         if not self._segments:
             with self._lock:
-                self._count(0)
+                self._count(_MADE)
                 self._wait(Pending(call, None))
             return
         try:
-            record = _record(END, call)
+            record = pack(END, call)
         except (TypeError, ValueError, OverflowError):  # UnicodeEncodeError is a ValueError
             with self._lock:
-                self._count(0)
-                self._count(2)
+                self._count(_MADE)
+                self._count(_UNWRITABLE)
             raise
         with self._lock:
-            self._count(0)
+            self._count(_MADE)
             self._begun.pop(call.id, None)
             segment = self._segments[-1]
             if not self._has_room(len(record)):
-                self._count(1)
+                self._count(_FULL)
                 return
+            at = segment.size
             try:
                 segment.write(record)
             except OSError:
                 self._wait(Pending(call, None))
                 raise
             segment.waiting += 1
-            self._wait(Pending(call, segment))
+            self._wait(Pending(call, segment), at)
+            written = (self._number, segment.size)
         if self._sync:
-            os.fdatasync(segment.fd)
+            self._sync_up_to(segment, written)
+
+    def _sync_up_to(self, segment: Segment, written: tuple[int, int]) -> None:
+        """Waits for the disk; callers that come meanwhile share the next wait."""
+        with self._sync_lock:
+            if self._synced < written:
+                reached = (written[0], segment.size)
+                os.fdatasync(segment.fd)
+                self._synced = max(self._synced, reached)
 
     # --- the writer's thread ---
 
     def take(self, most: int) -> list[Pending]:
         """The calls that have waited longest, at most so many; `settled` gives them back."""
         with self._lock:
-            return [self._pending.popleft() for _ in range(min(most, len(self._pending)))]
+            taken = [self._pending.popleft() for _ in range(min(most, len(self._pending)))]
+            behind = self._behind
+        return taken if taken or behind is None else self._read_on(*behind, most)
+
+    def _read_on(self, segment: Segment, at: int, most: int) -> list[Pending]:
+        """Takes calls that wait in files alone, since there was no room for them in memory."""
+        taken: list[Pending] = []
+        data = segment.read(at, _READ_BYTES)
+        start = 0
+        while len(taken) < most:
+            record = record_at(data, start)
+            if record is None:
+                break
+            kind, end = record
+            if kind == END:
+                taken.append(Pending(decode(data[start + RECORD.size : end]), segment))
+            start = end
+        if most and data and not start:
+            raise JournalError(f"{segment.path} cannot be read from byte {at} on")
+        at += start
+        with self._lock:
+            self._behind = (segment, at)
+            if at == segment.size:
+                following = self._segments.index(segment) + 1
+                if following < len(self._segments):
+                    self._behind = (self._segments[following], HEAD_BYTES)
+                else:
+                    self._behind = None
+            rest = self._behind
+        if not taken and rest is not None and rest != (segment, at):
+            return self._read_on(*rest, most)
+        return taken
+
+    def sync(self) -> None:
+        """Brings what was written to the disk: while SQL is away, the files are all there is."""
+        for segment in list(self._segments):
+            os.fdatasync(segment.fd)
 
     def settled(self, batch: list[Pending]) -> None:
         """These calls are in SQL: their segments may go, and a full one is followed by another."""
@@ -221,6 +228,7 @@ class Journal:
         """This is a forked child: the files are its parent's, and so is the lock on them."""
         self._lock = threading.Lock()
         self._pending.clear()
+        self._behind = None
         for segment in self._segments:
             segment.close()
         self._segments = []
@@ -228,9 +236,9 @@ class Journal:
     # --- anyone ---
 
     @property
-    def waiting(self) -> int:
-        """Calls in memory that the writer has not taken."""
-        return len(self._pending)
+    def waiting(self) -> bool:
+        """There are calls that the writer has not taken."""
+        return bool(self._pending) or self._behind is not None
 
     @property
     def size(self) -> int:
@@ -242,8 +250,15 @@ class Journal:
         """COUNTERS by name."""
         return dict(zip(COUNTERS, self._counts, strict=True))
 
-    def _wait(self, pending: Pending) -> None:
-        self._pending.append(pending)
+    def _wait(self, pending: Pending, at: int = 0) -> None:
+        """Puts a call into line, in memory while there is room; `at` is where its record begins."""
+        if self._behind is None and len(self._pending) < self._in_memory:
+            self._pending.append(pending)
+        elif pending.segment is None:
+            self._count(_UNWRITABLE)  # neither the disk nor memory has room
+            return
+        elif self._behind is None:
+            self._behind = (pending.segment, at)
         self.taken_in += 1
 
     def _count(self, which: int) -> None:
@@ -273,33 +288,3 @@ class Journal:
         self._number += 1
         name = f"{self.recorder_id.hex()}-{self._number:06d}{SUFFIX}"
         return Segment(self.folder / name, self.recorder_id, self.began_us)
-
-
-def _record(kind: int, call: Call) -> bytes:
-    payload = _encode(call)
-    return RECORD.pack(len(payload), crc32(payload, KIND_CRC[kind]), kind) + payload
-
-
-def _create(path: Path) -> int:
-    """A new locked file; it gets its name only with the lock, so no adopter sees it without."""
-    fresh = path.with_suffix(".new")
-    fd = os.open(fresh, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600)
-    try:
-        lock(fd)
-        fresh.rename(path)
-    except OSError:
-        os.close(fd)
-        raise
-    return fd
-
-
-def lock(fd: int) -> None:
-    """Takes the file for this process until it closes it or dies; BlockingIOError when another
-    process has it."""
-    try:
-        from fcntl import LOCK_EX, LOCK_NB, flock
-    except ImportError:  # Windows
-        raise JournalError(
-            'the journal needs flock, which this system lacks: use durability="memory"'
-        ) from None
-    flock(fd, LOCK_EX | LOCK_NB)

@@ -14,8 +14,9 @@ import msgspec
 import sqlalchemy as sa
 
 from tachograph.store.adoption import lock_if_dead
-from tachograph.store.journal import COUNTERS, COUNTERS_AT, HEAD, HEAD_BYTES, MAGIC, SUFFIX
+from tachograph.store.framing import COUNTERS, COUNTERS_AT, HEAD, HEAD_BYTES, MAGIC
 from tachograph.store.schema import recorders
+from tachograph.store.segment import SUFFIX
 
 if TYPE_CHECKING:
     from pathlib import Path

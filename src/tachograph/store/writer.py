@@ -42,6 +42,8 @@ BATCH = 1000
 PAUSE_SECONDS = 0.05
 """Between two batches, while calls come in."""
 LONGEST_BACK_OFF_SECONDS = 5.0
+SYNC_SECONDS = 0.2
+"""While the database is away, what is in the journal is brought to the disk this often."""
 
 UNSTORABLE = "unstorable"
 """Reason of a call that the database refuses, and of a journal record that cannot be read."""
@@ -151,8 +153,7 @@ class Writer:
 
     def _sleep(self, done: bool) -> None:
         if not done:
-            pause = min(LONGEST_BACK_OFF_SECONDS, 0.1 * 2 ** min(self._failures, 10))
-            self._wait(pause * random.uniform(0.5, 1.0))  # noqa: S311
+            self._back_off()
         elif not self._nothing_waits():
             self._wait(PAUSE_SECONDS)
         else:
@@ -162,6 +163,14 @@ class Writer:
             self.idle = False
             if not self._hurry and not self._stopping:
                 self._wait(PAUSE_SECONDS / 5)  # one call rarely comes alone
+
+    def _back_off(self) -> None:
+        pause = min(LONGEST_BACK_OFF_SECONDS, 0.1 * 2 ** min(self._failures, 10))
+        until = time.monotonic() + pause * random.uniform(0.5, 1.0)  # noqa: S311
+        while not self._stopping and (left := until - time.monotonic()) > 0:
+            with suppress(OSError):
+                self._journal.sync()
+            self._wait(min(left, SYNC_SECONDS))
 
     def _wait(self, seconds: float | None) -> None:
         """Until the bell rings, for so long at most."""
