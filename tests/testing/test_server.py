@@ -164,7 +164,7 @@ def test_the_catalogue_and_its_endpoints(client: Any) -> None:
     assert len(providers) >= 4
 
 
-@pytest.mark.parametrize("body", [b"", b"{", b"[]", b'{"model": "x"}'])
+@pytest.mark.parametrize("body", [b"", b"{", b"[]", b'{"model": "x"}', b'{"messages": ["x"]}'])
 def test_a_request_that_makes_no_sense_is_refused(client: Any, body: bytes) -> None:
     response = client.post("/chat/completions", content=body)
     assert response.status_code == 400

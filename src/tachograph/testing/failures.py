@@ -51,7 +51,7 @@ def failure(kind: Kind, *, retry_after: float | None = None) -> Answer:
     return answer if retry_after is None else answer.with_headers({"Retry-After": str(retry_after)})
 
 
-def error_body(code: int, message: str, **metadata: Any) -> dict[str, Any]:
+def error_body(code: int, message: str, metadata: Mapping[str, Any] | None = None) -> Any:
     """The body of an error, with the account's id that OpenRouter adds."""
     error: dict[str, Any] = {"message": message, "code": code}
     if metadata:
@@ -60,11 +60,15 @@ def error_body(code: int, message: str, **metadata: Any) -> dict[str, Any]:
 
 
 def error_answer(
-    code: int, message: str, *, headers: Mapping[str, str] | None = None, **metadata: Any
+    code: int,
+    message: str,
+    metadata: Mapping[str, Any] | None = None,
+    *,
+    headers: Mapping[str, str] | None = None,
 ) -> Answer:
     """An error with that HTTP status; it has a generation id, which leads nowhere."""
     named = {"X-Generation-Id": generation_id(), **(headers or {})}
-    return Answer.json(error_body(code, message, **metadata), status=code, headers=named)
+    return Answer.json(error_body(code, message, metadata), status=code, headers=named)
 
 
 def _insufficient_credits() -> Answer:
@@ -73,10 +77,12 @@ def _insufficient_credits() -> Answer:
         "This request requires more credits, or fewer max_tokens. You requested up to 8192 tokens, "
         "but can only afford 1848. To increase, visit https://openrouter.ai/settings/credits and "
         "add more credits",
-        limit_source="openrouter_credits",
-        remedy_hint="Add credits at https://openrouter.ai/settings/credits, or lower max_tokens / "
-        "prompt size to fit your remaining balance.",
-        provider_name=None,
+        {
+            "limit_source": "openrouter_credits",
+            "remedy_hint": "Add credits, or lower max_tokens / prompt size to fit your remaining "
+            "balance.",
+            "provider_name": None,
+        },
     )
 
 
@@ -85,37 +91,45 @@ def _in_flight_budget() -> Answer:
         402,
         "This request would exceed your available credits given your current in-flight requests. "
         "Retry after in-flight requests settle, or add credits.",
+        {
+            "reason": "in_flight_budget_exhausted",
+            "limit_source": "openrouter_in_flight_budget",
+            "remedy_hint": "Retry after your in-flight requests settle (see the Retry-After "
+            "header).",
+        },
         headers={"Retry-After": "120"},
-        reason="in_flight_budget_exhausted",
-        limit_source="openrouter_in_flight_budget",
-        remedy_hint="Retry after your in-flight requests settle (see the Retry-After header).",
     )
 
 
 def _moderation() -> Answer:
     return error_answer(
         403,
-        "openai/gpt-5-mini requires moderation on OpenAI. Your input was flagged for "
-        '"violence". No credits were charged.',
-        reasons=["violence"],
-        flagged_input="a piece of the prompt that nobody should log",
-        provider_name="OpenAI",
-        model_slug="openai/gpt-5-mini",
+        'openai/gpt-5-mini requires moderation on OpenAI. Your input was flagged for "violence". '
+        "No credits were charged.",
+        {
+            "reasons": ["violence"],
+            "flagged_input": "a piece of the prompt that nobody should log",
+            "provider_name": "OpenAI",
+            "model_slug": "openai/gpt-5-mini",
+        },
     )
 
 
 def _rate_limited() -> Answer:
     return error_answer(
         429,
-        "Rate limit exceeded: free-models-per-min. ",
-        headers={
-            "X-RateLimit-Limit": "20",
-            "X-RateLimit-Remaining": "0",
-            "X-RateLimit-Reset": "1790726400000",
+        "Rate limit exceeded: free-models-per-day. Add 10 credits to unlock 1000 free model "
+        "requests per day",
+        {
+            "headers": {
+                "X-RateLimit-Limit": "50",
+                "X-RateLimit-Remaining": "0",
+                "X-RateLimit-Reset": "1790553600000",
+            },
+            "limit_source": "openrouter_free_tier_daily",
+            "remedy_hint": "Wait for the daily reset (see X-RateLimit-Reset), or purchase credits.",
+            "provider_name": None,
         },
-        limit_source="openrouter_free_tier_daily",
-        remedy_hint="Wait for the reset (see X-RateLimit-Reset).",
-        provider_name=None,
     )
 
 
@@ -123,20 +137,26 @@ def _upstream_rate_limited() -> Answer:
     return error_answer(
         429,
         "Provider returned error",
-        raw="openai/gpt-5-mini is temporarily rate-limited upstream. Please retry shortly, or add "
-        "your own key to accumulate your rate limits.",
-        provider_name="OpenAI",
-        is_byok=False,
-        provider_error_code="429",
-        limit_source="upstream_provider_shared_pool",
-        remedy_hint="Retry shortly, or route to another provider.",
+        {
+            "raw": "openai/gpt-5-mini is temporarily rate-limited upstream. Please retry shortly, "
+            "or add your own key to accumulate your rate limits.",
+            "provider_name": "OpenAI",
+            "is_byok": False,
+            "provider_error_code": "429",
+            "limit_source": "upstream_provider_shared_pool",
+            "remedy_hint": "Retry shortly, or route to another provider.",
+        },
     )
+
+
+def _provider_unavailable() -> Answer:
+    metadata = {"provider_name": "DeepInfra", "raw": "upstream connect error"}
+    return error_answer(502, "Provider returned error", metadata)
 
 
 def _provider_overloaded() -> Answer:
-    return error_answer(
-        503, "Provider returned error", headers={"Retry-After": "5"}, provider_name="Anthropic"
-    )
+    metadata = {"provider_name": "Anthropic"}
+    return error_answer(503, "Provider returned error", metadata, headers={"Retry-After": "5"})
 
 
 def _edge_error() -> Answer:
@@ -148,7 +168,7 @@ def _edge_error() -> Answer:
 
 
 def _error_in_answer() -> Answer:
-    body = error_body(502, "Provider returned error", provider_name="Hyperbolic")
+    body = error_body(502, "Provider returned error", {"provider_name": "Hyperbolic"})
     return Answer.json(body).kept_alive()
 
 
@@ -231,9 +251,7 @@ _ANSWERS: dict[Kind, Callable[[], Answer]] = {
     ),
     "rate_limited": _rate_limited,
     "upstream_rate_limited": _upstream_rate_limited,
-    "provider_unavailable": lambda: error_answer(
-        502, "Provider returned error", provider_name="DeepInfra", raw="upstream connect error"
-    ),
+    "provider_unavailable": _provider_unavailable,
     "provider_overloaded": _provider_overloaded,
     "edge_error": _edge_error,
     "error_in_answer": _error_in_answer,

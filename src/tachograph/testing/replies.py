@@ -22,6 +22,8 @@ from tachograph.testing.wire import Request
 ROOT = "/api/v1"
 CACHEABLE_TOKENS = 1024
 
+_ROUTER = "openrouter/auto"
+
 _SENTENCES = (
     "This answer comes from a stand-in for OpenRouter, and no model has read the question.",
     "It is counted and billed as a real one would be, at the prices of a small catalogue.",
@@ -37,7 +39,7 @@ class Replies:
 
     def __init__(self, models: Sequence[Model]) -> None:
         self._models = {model.id: model for model in models}
-        self._cached: set[tuple[str, str]] = set()
+        self._cached: set[tuple[str, ...]] = set()
         self._lock = threading.Lock()
 
     def answer(self, request: Request) -> Answer:
@@ -56,9 +58,10 @@ class Replies:
             asked = request.json()
         except ValueError:
             return failure("invalid_request")
-        if not isinstance(asked, dict) or not isinstance(asked.get("messages"), list):
+        messages = asked.get("messages") if isinstance(asked, dict) else None
+        if not isinstance(messages, list) or not all(isinstance(m, dict) for m in messages):
             return failure("invalid_request")
-        model = self._model(str(asked.get("model")))
+        model = self._model(asked.get("model") or next(iter(asked.get("models") or ()), _ROUTER))
         endpoint = _endpoint(model, asked.get("provider") or {})
         if endpoint is None:
             return error_answer(404, "No allowed providers are available for the selected model.")
@@ -80,8 +83,9 @@ class Replies:
         written = [] if calls else tokens(text)
         limit = asked.get("max_tokens") or asked.get("max_completion_tokens") or len(written)
         said = written[:limit]
-        prompt = [len(tokens(text)) + 4 for text in words]
-        cached, stored = self._cache(asked, endpoint, words[:-1], sum(prompt[:-1]))
+        prompt = [len(tokens(message)) + 4 for message in words]
+        beginning = (model.id, endpoint.tag, *words[:-1])
+        cached, stored = self._cache(asked, endpoint, beginning, sum(prompt[:-1]))
         thinking = len(tokens(thought or ""))
         completion = len(said) + thinking + sum(len(tokens(args)) for args in calls.values())
         cost = bill(
@@ -110,9 +114,9 @@ class Replies:
         )
 
     def _cache(
-        self, asked: Mapping[str, Any], endpoint: Endpoint, beginning: list[str], length: int
+        self, asked: Mapping[str, Any], endpoint: Endpoint, beginning: tuple[str, ...], length: int
     ) -> tuple[int, int]:
-        """Tokens read from the cache, and tokens written to it."""
+        """Tokens read from the cache, and tokens written to it, of a beginning of that length."""
         explicit = "input_cache_write" in endpoint.pricing
         if (
             length < CACHEABLE_TOKENS
@@ -120,10 +124,9 @@ class Replies:
             or (explicit and not _marks_cache(asked))
         ):
             return 0, 0
-        key = (endpoint.tag, "\0".join(beginning))
         with self._lock:
-            hit = key in self._cached
-            self._cached.add(key)
+            hit = beginning in self._cached
+            self._cached.add(beginning)
         return (length, 0) if hit else (0, length if explicit else 0)
 
 
