@@ -18,6 +18,7 @@ NAMES = {
         "StoreError",
         "TachographError",
         "__version__",
+        "configure_otel",
         "instrument",
         "uninstrument",
     ],

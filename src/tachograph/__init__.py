@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     )
     from tachograph.instrument import instrument, uninstrument
     from tachograph.recorder import Recorder, Status
+    from tachograph.telemetry.setup import configure_otel
 
 __version__ = "0.1.0"
 
@@ -30,6 +31,7 @@ _HOME = {
     "Status": "tachograph.recorder",
     "StoreError": "tachograph.errors",
     "TachographError": "tachograph.errors",
+    "configure_otel": "tachograph.telemetry.setup",
     "instrument": "tachograph.instrument",
     "uninstrument": "tachograph.instrument",
 }
@@ -43,6 +45,7 @@ __all__ = [
     "StoreError",
     "TachographError",
     "__version__",
+    "configure_otel",
     "instrument",
     "uninstrument",
 ]

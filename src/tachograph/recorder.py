@@ -66,8 +66,9 @@ class Recorder:
     "power", or "memory" (nothing). `api_key_salt` tells API keys apart by a salted hash.
 
     Spans and metrics go to the given providers, else to those that the app has set. With
-    `otel_mode="inline"` a call's span is current while it runs; `on_foreign_span` says what
-    becomes of a call for which another instrumentation has a span already.
+    `otel_mode="inline"` a call's span is current while it runs, and `propagate=True` sends its
+    `traceparent` along; `on_foreign_span` says what becomes of a call for which another
+    instrumentation has a span already.
 
     Making one opens no connection on this thread, and a database that cannot be written is no
     error: calls wait in the journal. Raises SettingsError for settings that cannot be used,
@@ -85,6 +86,7 @@ class Recorder:
         meter_provider: Any = None,
         otel_mode: OtelMode = "deferred",
         on_foreign_span: OnForeignSpan = "enrich",
+        propagate: bool = False,
     ) -> None:
         settings = Settings.of(
             url=url,
@@ -94,7 +96,9 @@ class Recorder:
         )
         self.url = settings.db
         self._settings = settings
-        self._spans = Spans(tracer_provider, mode=otel_mode, on_foreign_span=on_foreign_span)
+        self._spans = Spans(
+            tracer_provider, mode=otel_mode, on_foreign_span=on_foreign_span, propagate=propagate
+        )
         self._beginning = Beginning(settings, self._spans)
         self._signals = Signals(self._spans, Metrics(meter_provider))
         self._troubles: set[str] = set()
@@ -175,6 +179,7 @@ class Recorder:
         self._open.add(live)
         if self._spans.inline:
             self._spans.start(live.begun(), live.place.resend_of)
+            self._spans.inject(live.span_id, request.headers)
         if live.streams:
             try:
                 self._journal.begin(live.begun())

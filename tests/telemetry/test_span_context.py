@@ -12,6 +12,7 @@ from opentelemetry.sdk.trace.sampling import ParentBasedTraceIdRatio
 from opentelemetry.trace import SpanKind, StatusCode
 
 from tachograph.core.records import Call, Cost
+from tachograph.errors import SettingsError
 from tachograph.telemetry.spans import Spans
 
 if TYPE_CHECKING:
@@ -153,15 +154,15 @@ def test_processors_and_samplers_see_the_callers_baggage(
 def test_inline_the_span_is_current_while_the_transport_works(
     sdk: Sdk, call_with: Callable[..., Call]
 ) -> None:
-    spans = Spans(sdk.provider, mode="inline")
+    spans = Spans(sdk.provider, mode="inline", propagate=True)
     assert spans.inline
     headers: dict[str, str] = {}
     with sdk.provider.get_tracer("app").start_as_current_span("work"):
         ids = spans.begin()
         call = call_with(ids)
         spans.start(call)
+        spans.inject(call.span_id, headers)
         with spans.current(call.span_id):
-            spans.inject(headers)
             sdk.provider.get_tracer("http").start_span("POST").end()
     assert spans.make(call, None, Cost()) is True
     http, work, span = sdk.spans()
@@ -173,6 +174,19 @@ def test_inline_the_span_is_current_while_the_transport_works(
     assert headers == {"traceparent": f"00-{trace_id:032x}-{span_id:016x}-03"}
     assert span.start_time == call.started_us * 1000
     assert span.end_time == call.started_us * 1000 + 1_500_000_000
+
+
+def test_a_request_is_not_changed_unless_asked_and_only_by_live_spans(
+    sdk: Sdk, call_with: Callable[..., Call]
+) -> None:
+    spans = Spans(sdk.provider, mode="inline")
+    call = call_with(spans.begin())
+    spans.start(call)
+    headers: dict[str, str] = {}
+    spans.inject(call.span_id, headers)
+    assert headers == {}
+    with pytest.raises(SettingsError, match="otel_mode"):
+        Spans(sdk.provider, propagate=True)
 
 
 def test_a_call_that_was_inline_is_made_again_after_a_crash(

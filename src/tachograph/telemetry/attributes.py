@@ -46,11 +46,9 @@ def start_attributes(call: Call) -> Attributes:
     attributes: Attributes = {names.GEN_AI_PROVIDER_NAME: names.PROVIDER}
     _put(attributes, names.GEN_AI_OPERATION_NAME, call.operation_name)
     _put(attributes, names.GEN_AI_REQUEST_MODEL, call.request_model)
-    host, colon, port = call.host.rpartition(":")
-    if not colon or not port.isdecimal():  # no port, or an IPv6 address without one
-        host, port = call.host, "443"
-    attributes[names.SERVER_ADDRESS] = host.strip("[]")
-    attributes[names.SERVER_PORT] = int(port)
+    address, port = _server(call.host)
+    attributes[names.SERVER_ADDRESS] = address
+    _put(attributes, names.SERVER_PORT, port)
     return attributes
 
 
@@ -115,6 +113,16 @@ def end_us(call: Call) -> int:
     if seconds is None:
         seconds = max(call.headers_seconds or 0.0, call.first_token_seconds or 0.0)
     return call.started_us + round(seconds * 1e6)
+
+
+def _server(host: str) -> tuple[str, int | None]:
+    """Address and port. A host without a port has that of its scheme, which is not recorded: it
+    is known of OpenRouter alone, and a gateway's is left out rather than guessed."""
+    address, colon, port = host.rpartition(":")
+    if colon and port.isdecimal():  # else it is an IPv6 address without a port
+        return address.strip("[]"), int(port)
+    of_openrouter = host == "openrouter.ai" or host.endswith(".openrouter.ai")
+    return host.strip("[]"), 443 if of_openrouter else None
 
 
 def _put_request(attributes: Attributes, call: Call, dialect: Dialect) -> None:

@@ -8,7 +8,7 @@ failure of a provider, a sampler or a processor reaches the call or its record.
 from __future__ import annotations
 
 import logging
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, Literal
 from weakref import WeakValueDictionary
 
@@ -20,17 +20,18 @@ from opentelemetry.trace import Link, SpanKind, Status, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from tachograph.core.pricing import settle
+from tachograph.errors import SettingsError
 from tachograph.telemetry import semconv
 from tachograph.telemetry.attributes import (
     end_attributes,
     end_us,
     error_type,
     events,
-    operation_attributes,
     span_name,
     start_attributes,
 )
 from tachograph.telemetry.foreign import enrich, is_the_call
+from tachograph.telemetry.operation_span import operation_span
 from tachograph.telemetry.span_ids import (
     SpanIds,
     earlier_sending,
@@ -44,6 +45,7 @@ from tachograph.telemetry.tracing import Tracing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, MutableMapping
+    from contextlib import AbstractContextManager
 
     from opentelemetry.trace import Span, Tracer, TracerProvider
 
@@ -66,7 +68,8 @@ class Spans:
     `mode="inline"` has the span live and current while the call runs, for `start` and `current`
     around the transport. `on_foreign_span` says what becomes of a call under a live span of
     another instrumentation that stands for the same call: that span gets our attributes
-    ("enrich"), or ours is made beneath it ("own").
+    ("enrich"), or ours is made beneath it ("own"). `propagate` lets `inject` name the span in the
+    request. Raises SettingsError for that without inline mode.
     """
 
     def __init__(
@@ -76,8 +79,12 @@ class Spans:
         *,
         mode: OtelMode = "deferred",
         on_foreign_span: OnForeignSpan = "enrich",
+        propagate: bool = False,
     ) -> None:
         self.inline = mode == "inline"
+        if propagate and not self.inline:
+            raise SettingsError('propagate=True needs spans that are live: otel_mode="inline"')
+        self._propagate = propagate
         self._tracing = Tracing(tracer_provider)
         self._dialect = semconv.DIALECTS[dialect]
         self._enrich = on_foreign_span == "enrich"
@@ -123,9 +130,17 @@ class Spans:
         finally:
             otel_context.detach(token)
 
-    def inject(self, headers: MutableMapping[str, str]) -> None:
-        """Inline mode, inside `current`: `traceparent` and `tracestate` of the span; no baggage."""
-        TraceContextTextMapPropagator().inject(headers)
+    def inject(self, span_id: bytes | None, headers: MutableMapping[str, str]) -> None:
+        """Inline mode, where `propagate` was asked for: `traceparent` and `tracestate` of the
+        started span, or of the foreign one that stands for it; no baggage."""
+        if not self._propagate:
+            return
+        try:
+            span = None if span_id is None else self._live.get(span_id)
+            context = None if span is None else trace.set_span_in_context(span)
+            TraceContextTextMapPropagator().inject(headers, context)
+        except Exception as exc:
+            self._troubled(exc)
 
     def enrich(self, call: Call, usage: Usage | None) -> Call:
         """A call of which `is_foreign(call.trace_flags)` has ended: the span that stands for it
@@ -151,28 +166,18 @@ class Spans:
             self._troubled(exc)
             return call
 
-    @contextmanager
     def operation(
         self, name: str | None, *, session: str | None = None, tags: str | None = None
-    ) -> Iterator[None]:
+    ) -> AbstractContextManager[None]:
         """An INTERNAL span that is current inside, so that calls made there are its children.
 
         `tags` is a JSON object, as in `Call`.
         """
-        span = self._operation_span(name, session, tags)
-        if span is None:
-            yield
-            return
-        with trace.use_span(
-            span, end_on_exit=True, record_exception=False, set_status_on_exception=False
-        ):
-            try:
-                yield
-            except Exception as exc:
-                # by its class alone: the message of an SDK's error may hold a piece of a prompt
-                span.set_attribute(semconv.ERROR_TYPE, type(exc).__qualname__)
-                span.set_status(Status(StatusCode.ERROR))
-                raise
+        try:
+            return operation_span(self._tracing.now().tracer, name, session, tags)
+        except Exception as exc:
+            self._troubled(exc)
+            return nullcontext()
 
     # --- the writer's thread ---
 
@@ -262,20 +267,6 @@ class Spans:
         if error_type(call) is not None:
             span.set_status(Status(StatusCode.ERROR, call.error_message))
         span.end(end_us(call) * 1000)
-
-    def _operation_span(
-        self, name: str | None, session: str | None, tags: str | None
-    ) -> Span | None:
-        try:
-            tracer = self._tracing.now().tracer
-            if tracer is None:
-                return None
-            return tracer.start_span(
-                name or "operation", attributes=operation_attributes(name, session, tags)
-            )
-        except Exception as exc:
-            self._troubled(exc)
-            return None
 
     def _troubled(self, exc: Exception) -> None:
         kind = f"{type(exc).__name__}: {exc}"[:200]

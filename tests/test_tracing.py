@@ -1,0 +1,117 @@
+"""Spans of recorded calls, over a real socket: what is current, and what the request says of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from opentelemetry import trace
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+from tachograph import Recorder
+from tachograph.analytics import read_calls
+from tachograph.httpx import RecordingTransport
+from tachograph.testing import FakeOpenRouter, failure
+
+ASK = {"model": "openai/gpt-5-mini", "messages": [{"role": "user", "content": "Hello"}]}
+
+
+class App:
+    """An app with an SDK of its own, whose transport tells which span was current."""
+
+    def __init__(self) -> None:
+        self.exporter = InMemorySpanExporter()
+        self.provider = TracerProvider(shutdown_on_exit=False)
+        self.provider.add_span_processor(SimpleSpanProcessor(self.exporter))
+        self.current: list[int] = []
+
+    def transport(self) -> httpx.BaseTransport:
+        app = self
+
+        class Telling(httpx.HTTPTransport):
+            def handle_request(self, request: httpx.Request) -> httpx.Response:
+                app.current.append(trace.get_current_span().get_span_context().span_id)
+                return super().handle_request(request)
+
+        return Telling()
+
+    def spans(self) -> dict[str, ReadableSpan]:
+        return {span.name: span for span in self.exporter.get_finished_spans()}
+
+
+@pytest.fixture
+def app() -> Iterator[App]:
+    made = App()
+    yield made
+    made.provider.shutdown()
+
+
+@pytest.fixture
+def server() -> Iterator[FakeOpenRouter]:
+    with FakeOpenRouter() as server:
+        yield server
+
+
+def _ask(server: FakeOpenRouter, transport: httpx.BaseTransport, times: int = 1) -> None:
+    with httpx.Client(base_url=server.base_url, transport=transport) as client:
+        request = client.build_request("POST", "chat/completions", json=ASK)
+        for _ in range(times):
+            client.send(request)
+
+
+def _id(span: ReadableSpan) -> int:
+    assert span.context is not None
+    return span.context.span_id
+
+
+def test_deferred_the_request_and_what_is_current_stay_as_they_are(
+    app: App, server: FakeOpenRouter, tmp_path: Path
+) -> None:
+    url = f"sqlite:///{tmp_path / 'calls.db'}"
+    with Recorder(url, base_urls=[server.base_url], tracer_provider=app.provider) as recorder:
+        with app.provider.get_tracer("app").start_as_current_span("work"):
+            _ask(server, RecordingTransport(recorder, app.transport()))
+        recorder.flush()
+    spans = app.spans()
+    assert app.current == [_id(spans["work"])]
+    assert spans["chat openai/gpt-5-mini"].parent == spans["work"].context
+    assert "traceparent" not in server.requests[0].headers
+
+
+def test_inline_the_span_is_current_below_the_recording(
+    app: App, server: FakeOpenRouter, tmp_path: Path
+) -> None:
+    url = f"sqlite:///{tmp_path / 'calls.db'}"
+    with Recorder(
+        url, base_urls=[server.base_url], tracer_provider=app.provider, otel_mode="inline"
+    ) as recorder:
+        _ask(server, RecordingTransport(recorder, app.transport()))
+        recorder.flush()
+    assert app.current == [_id(app.spans()["chat openai/gpt-5-mini"])]
+    assert "traceparent" not in server.requests[0].headers
+
+
+def test_each_sending_of_a_request_carries_the_id_of_its_own_span(
+    app: App, server: FakeOpenRouter, tmp_path: Path
+) -> None:
+    """The same Request object is sent again, so what the first sending wrote must not stay."""
+    server.script(failure("rate_limited"))
+    url = f"sqlite:///{tmp_path / 'calls.db'}"
+    with Recorder(
+        url,
+        base_urls=[server.base_url],
+        tracer_provider=app.provider,
+        otel_mode="inline",
+        propagate=True,
+    ) as recorder:
+        _ask(server, RecordingTransport(recorder, app.transport()), times=2)
+        recorder.flush()
+    calls = read_calls(url)
+    assert [request.headers["traceparent"].split("-")[1:3] for request in server.requests] == [
+        [call["trace_id"], call["span_id"]] for call in calls.iter_rows(named=True)
+    ]
+    assert calls["resend_count"].to_list() == [0, 1]
