@@ -20,9 +20,9 @@ from tachograph.store.folder import journal_folder
 from tachograph.store.insert import Inserter
 from tachograph.store.partitions import add_months, is_partitioned
 from tachograph.store.prices import PriceBook
+from tachograph.store.replay import replay as replay_journal
 from tachograph.store.rows import RowMaker
 from tachograph.store.schema import REVISION
-from tachograph.store.writer import replay as replay_journal
 from tachograph.store.writing import writing
 from tachograph.telemetry.spans import Spans
 

@@ -23,6 +23,7 @@ from tachograph.store.database import open_engine, without_secret
 from tachograph.store.insert import Inserter, Ledger, as_records
 from tachograph.store.journal import Pending
 from tachograph.store.prices import PriceBook
+from tachograph.store.replay import BATCH, UNSTORABLE, replay
 from tachograph.store.rows import RowMaker
 
 if TYPE_CHECKING:
@@ -31,22 +32,16 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import Engine
 
     from tachograph.core.records import Call, Usage
-    from tachograph.store.adoption import Adopted
     from tachograph.store.journal import Journal
     from tachograph.store.rows import Row, Spans
 
 logger = logging.getLogger("tachograph")
 
-BATCH = 1000
-"""Calls a transaction."""
 PAUSE_SECONDS = 0.05
 """Between two batches, while calls come in."""
 LONGEST_BACK_OFF_SECONDS = 5.0
 SYNC_SECONDS = 0.2
 """While the database is away, what is in the journal is brought to the disk this often."""
-
-UNSTORABLE = "unstorable"
-"""Reason of a call that the database refuses, and of a journal record that cannot be read."""
 
 
 class Writer:
@@ -215,7 +210,8 @@ class Writer:
 
     def _store(self, inserter: Inserter) -> None:
         try:
-            added = inserter.store(self._rows, self._current_ledger())
+            calls = [pending.call for pending in self._batch]
+            added = inserter.store(self._rows, self._current_ledger(), calls)
         except (sa.exc.IntegrityError, sa.exc.DataError, OverflowError, ValueError) as exc:
             added = self._store_one_by_one(inserter, exc)
         batch, self._batch, self._rows = self._batch, [], []
@@ -230,7 +226,7 @@ class Writer:
         added = 0
         for pending, row in zip(self._batch, self._rows, strict=True):
             try:
-                added += inserter.store([row], self._current_ledger())
+                added += inserter.store([row], self._current_ledger(), [pending.call])
             except (sa.exc.IntegrityError, sa.exc.DataError, OverflowError, ValueError) as exc:
                 cause = exc
                 self._set_aside(inserter, as_records([pending.call], str(exc)))
@@ -284,41 +280,15 @@ class Writer:
         self._trouble = reason
 
     @property
+    def lag_seconds(self) -> float:
+        """For how long the call has waited that has waited longest; 0 when none does."""
+        batch = self._batch
+        call = batch[0].call if batch else self._journal.oldest
+        if call is None:
+            return 0.0
+        return max(0.0, time.time() - call.started_us / 1e6 - (call.latency_seconds or 0.0))
+
+    @property
     def trouble(self) -> str | None:
         """Why the database cannot be written now; None when it can."""
         return self._trouble
-
-
-def replay(adopted: Adopted, inserter: Inserter, row_maker: RowMaker) -> int:
-    """Stores what a dead process left: how many calls were not in SQL yet.
-
-    Streams that had begun and never ended are stored as abandoned, since their process died.
-    """
-    calls = [*adopted.ended, *adopted.interrupted]
-    known = inserter.known([call.id for call in calls])
-    missing = [call for call in calls if call.id not in known]
-    now_us = time.time_ns() // 1000
-    if adopted.damaged:
-        inserter.set_aside(adopted.damaged, adopted.recorder_id, now_us)
-        logger.error(
-            "tachograph: %d records of a journal cannot be read and are in journal_dead: %s",
-            len(adopted.damaged),
-            adopted.damaged[0][0],
-        )
-    dropped = {r: n for r, n in adopted.counts.items() if n and r != "made"}
-    if adopted.damaged:
-        dropped[UNSTORABLE] = len(adopted.damaged)
-    ledger = Ledger(
-        id=adopted.recorder_id,
-        began_us=adopted.began_us,
-        last_seen_us=now_us,
-        made=adopted.counts["made"] + len(adopted.interrupted),
-        dropped=dropped,
-        closed=True,
-    )
-    added = 0
-    for start in range(0, len(missing), BATCH):
-        added += inserter.store(row_maker.rows(missing[start : start + BATCH]), ledger)
-    if not missing and adopted.recorder_id:
-        inserter.store((), ledger)
-    return added
