@@ -19,9 +19,12 @@ if TYPE_CHECKING:
     from tachograph.analytics.caching import cache
     from tachograph.analytics.calendar import by_day, by_hour, day, hour
     from tachograph.analytics.comparison import compare, top
+    from tachograph.analytics.contents import CONTENTS, scan_content
+    from tachograph.analytics.exporting import FORMATS, write_frame
     from tachograph.analytics.failures import cost_per_success, errors, retries
     from tachograph.analytics.frames import count_calls, explain_sql, latest, read_calls, scan_calls
     from tachograph.analytics.latencies import latency
+    from tachograph.analytics.lookup import find_calls
     from tachograph.analytics.operation_rows import OPERATIONS, operations, scan_operations
     from tachograph.analytics.prices import PRICES, read_prices
     from tachograph.analytics.reports import (
@@ -41,6 +44,8 @@ if TYPE_CHECKING:
 _HOME = {
     "AUDIT": "audit",
     "CALLS": "schema",
+    "CONTENTS": "contents",
+    "FORMATS": "exporting",
     "OPERATIONS": "operation_rows",
     "PRICES": "prices",
     "Quantiles": "summary",
@@ -64,6 +69,7 @@ _HOME = {
     "day": "calendar",
     "differing": "audit",
     "errors": "failures",
+    "find_calls": "lookup",
     "explain_sql": "frames",
     "hour": "calendar",
     "latency": "latencies",
@@ -73,16 +79,20 @@ _HOME = {
     "read_prices": "prices",
     "retries": "failures",
     "scan_calls": "frames",
+    "scan_content": "contents",
     "scan_operations": "operation_rows",
     "tag": "reports",
     "top": "comparison",
     "total": "summary",
+    "write_frame": "exporting",
     "unexplained_share": "audit",
 }
 
 __all__ = [
     "AUDIT",
     "CALLS",
+    "CONTENTS",
+    "FORMATS",
     "OPERATIONS",
     "PRICES",
     "REPORT_COLUMNS",
@@ -107,6 +117,7 @@ __all__ = [
     "differing",
     "errors",
     "explain_sql",
+    "find_calls",
     "hour",
     "latency",
     "latest",
@@ -115,11 +126,13 @@ __all__ = [
     "read_prices",
     "retries",
     "scan_calls",
+    "scan_content",
     "scan_operations",
     "tag",
     "top",
     "total",
     "unexplained_share",
+    "write_frame",
 ]
 
 

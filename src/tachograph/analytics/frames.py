@@ -18,7 +18,7 @@ from tachograph.store import queries, reading
 from tachograph.store.schema import microseconds
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 logger = logging.getLogger("tachograph")
 
@@ -62,11 +62,21 @@ def read_calls(
     return scan_calls(source, since, until).sort("id").collect()
 
 
-def latest(source: Source, n: int = 20) -> pl.DataFrame:
+def latest(source: Source, n: int = 20, columns: Sequence[str] = tuple(CALLS)) -> pl.DataFrame:
     """The last n calls, the newest first; SQL reads no others."""
-    names = list(CALLS)
+    names = list(columns)
     statement = queries.select_calls(stored_names(names), limit=n, newest_first=True)
-    return pl.concat([CALLS.to_frame(), *_read(source, statement, names)])
+    return pl.concat([CALLS.to_frame().select(names), *_read(source, statement, names)])
+
+
+def read_operation(source: Source, operation_id: str) -> pl.DataFrame:
+    """All calls of one operation, in the order in which they began."""
+    stored_id = queries.uuid_text(operation_id)
+    if stored_id is None:
+        raise ValueError(f"{operation_id!r} is no id of an operation")
+    names = list(CALLS)
+    statement = queries.select_calls(stored_names(names), [queries.of_operation(stored_id)])
+    return pl.concat([CALLS.to_frame(), *_read(source, statement, names)]).sort("id")
 
 
 def count_calls(

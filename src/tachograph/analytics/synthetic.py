@@ -211,10 +211,12 @@ class _Maker:
         whole = first + pl.col("output_tokens") / pace * share
         latency = pl.when("_hit").then(row.uniform("hit") * 0.05 + 0.02).otherwise(whole)
         served = pl.col("outcome") != "failed"
+        answered = pl.col("http_status").is_not_null()
+        took = pl.when(served).then(latency).otherwise("_failed_seconds")
         return calls.with_columns(
-            latency_seconds=pl.when(served).then(latency).otherwise("_failed_seconds"),
-            first_token_seconds=pl.when(served, "stream").then(pl.min_horizontal(first, latency)),
-            headers_seconds=pl.min_horizontal(first * 0.3, latency),
+            latency_seconds=took,
+            first_token_seconds=pl.when(served, "stream").then(pl.min_horizontal(first, took)),
+            headers_seconds=pl.when(answered).then(pl.min_horizontal(first * 0.3, took)),
         )
 
     def _tokens(self, calls: pl.DataFrame) -> pl.DataFrame:

@@ -11,6 +11,9 @@ from typer.core import TyperCommand, TyperGroup
 COMMANDS = {
     "demo": ("tachograph.cli.demo:demo", "Record some 200 calls to a local stand-in and report."),
     "report": ("tachograph.cli.report:report", "Latency, tokens and cost, grouped."),
+    "tail": ("tachograph.cli.tail:tail", "The last calls, and with --follow the next ones."),
+    "show": ("tachograph.cli.show:show_id", "All that is known of one call and its operation."),
+    "status": ("tachograph.cli.status:status", "Calls made, stored, waiting and dropped."),
     "audit": ("tachograph.cli.audit:audit", "Computed costs against billed ones, and why."),
     "prices": ("tachograph.cli.prices:app", "The history of every model's rates."),
     "reconcile": (
@@ -18,6 +21,8 @@ COMMANDS = {
         "Look up what calls cost that were never billed.",
     ),
     "db": ("tachograph.cli.db:app", "Upgrade, check and replay into the database."),
+    "sql": ("tachograph.cli.sql:sql", "Run one SELECT, read-only."),
+    "export": ("tachograph.cli.export:app", "Write stored calls to a file."),
     "purge": ("tachograph.cli.purge:purge", "Delete old calls for good."),
 }
 """Name: where it lives (`module:function` or `module:group`), and its line in the help."""

@@ -10,7 +10,8 @@ from __future__ import annotations
 import csv
 import math
 import sys
-from datetime import UTC, datetime
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -23,13 +24,14 @@ from rich.text import Text
 from tachograph.cli.options import Format
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 stderr = Console(stderr=True, highlight=False)
 """Where progress, hints and warnings go."""
 
 UNKNOWN = "-"
 _NATURAL_WIDTH = 10_000
+_NUMBERS = ("_seconds", "_tokens", "_usd", "_rate")
 
 
 class Frame(Protocol):
@@ -39,6 +41,17 @@ class Frame(Protocol):
     def columns(self) -> list[str]: ...
 
     def iter_rows(self) -> Iterator[tuple[Any, ...]]: ...
+
+
+@dataclass(frozen=True)
+class Rows:
+    """A frame without polars."""
+
+    columns: list[str]
+    rows: Iterable[tuple[Any, ...]]
+
+    def iter_rows(self) -> Iterator[tuple[Any, ...]]:
+        return iter(self.rows)
 
 
 def show(
@@ -57,7 +70,7 @@ def show(
     what they leave out. JSON and CSV have every column under its own name, and no total.
     """
     if form is Format.JSON:
-        _write_json(frame)
+        write_json(list(as_objects(frame)))
     elif form is Format.CSV:
         _write_csv(frame)
     else:
@@ -73,6 +86,10 @@ def plain(value: Any) -> Any:
         return _iso(value)
     if isinstance(value, float) and not math.isfinite(value):
         return None
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, bytes):
+        return value.hex()
     return value
 
 
@@ -87,19 +104,30 @@ def _iso(instant: datetime) -> str:
     return instant.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
-def _write_json(frame: Frame) -> None:
-    rows = [
-        {name: plain(value) for name, value in zip(frame.columns, row, strict=True)}
-        for row in frame.iter_rows()
-    ]
-    text = msgspec.json.format(msgspec.json.encode(rows), indent=2)
+def write_json(value: Any) -> None:
+    """Write one JSON document, whose values are plain, to standard output."""
+    text = msgspec.json.format(msgspec.json.encode(value), indent=2)
     sys.stdout.write(text.decode() + "\n")
 
 
-def _write_csv(frame: Frame) -> None:
+def as_objects(frame: Frame) -> Iterator[dict[str, Any]]:
+    """The rows as JSON objects."""
+    for row in frame.iter_rows():
+        yield {name: plain(value) for name, value in zip(frame.columns, row, strict=True)}
+
+
+def _write_csv(frame: Frame, *, head: bool = True) -> None:
     writer = csv.writer(sys.stdout, lineterminator="\n")
-    writer.writerow(frame.columns)
-    writer.writerows([plain(value) for value in row] for row in frame.iter_rows())
+    if head:
+        writer.writerow(frame.columns)
+    writer.writerows([_flat(value) for value in row] for row in frame.iter_rows())
+
+
+def _flat(value: Any) -> Any:
+    """A value in one field: true, lists and objects as in JSON."""
+    if isinstance(value, bool | list | dict):
+        return msgspec.json.encode(value).decode()
+    return plain(value)
 
 
 def _write_table(
@@ -135,11 +163,54 @@ def _write_table(
             overflow="fold",
         )
         columns.append(cells)
-    for line in zip(*columns, strict=True):
-        table.add_row(*line)
+    for across in zip(*columns, strict=True):
+        table.add_row(*across)
     # a pipe has no width: whoever reads it gets whole lines
     width = None if sys.stdout.isatty() else _NATURAL_WIDTH
     Console(highlight=False, width=width).print(table)
+
+
+class Stream:
+    """Rows that come bit by bit, in one form: JSON is an object a line, the head comes once."""
+
+    def __init__(self, form: Format, headings: Mapping[str, str]) -> None:
+        self._form = form
+        self._headings = headings
+        self._widths = {name: len(heading) for name, heading in headings.items()}
+        self._begun = False
+
+    def write(self, frame: Frame) -> None:
+        """Write these rows, so that they are seen at once."""
+        if self._form is Format.JSON:
+            lines = [msgspec.json.encode(row).decode() for row in as_objects(frame)]
+        elif self._form is Format.CSV:
+            _write_csv(frame, head=not self._begun)
+            lines = []
+        else:
+            lines = list(self._lines(frame))
+        self._begun = True
+        sys.stdout.write("".join(f"{line}\n" for line in lines))
+        sys.stdout.flush()
+
+    def _lines(self, frame: Frame) -> Iterator[str]:
+        rows = list(frame.iter_rows())
+        columns = []
+        for name in self._headings:
+            place = frame.columns.index(name)
+            cells = [cell.plain for cell in column_cells(name, [row[place] for row in rows])]
+            self._widths[name] = max(self._widths[name], *map(len, cells), 0)
+            columns.append(cells)
+        if not self._begun:
+            yield self._line(self._headings.values())
+        for line in zip(*columns, strict=True):
+            yield self._line(line)
+
+    def _line(self, cells: Iterable[str]) -> str:
+        padded = (
+            cell.rjust(width) if name.endswith(_NUMBERS) else cell.ljust(width)
+            for cell, (name, width) in zip(cells, self._widths.items(), strict=True)
+        )
+        return "  ".join(padded).rstrip()
 
 
 def column_cells(name: str, values: Sequence[Any]) -> list[Text]:
@@ -161,17 +232,19 @@ def _words(name: str, value: Any, places: int) -> str:
         return digits(value, places)
     if isinstance(value, datetime):
         return value.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
     if not _is_number(value):
-        return str(value)
+        return str(plain(value))
     if name.endswith("_rate"):
         return f"{value:.1%}"
     if name.endswith("_seconds"):
         return f"{value:.3f}" if value < 1 else f"{value:.2f}" if value < 10 else f"{value:,.1f}"
     if name.endswith("_tokens"):
         return _rounded(value)
-    if isinstance(value, float):
-        return f"{value:.2f}" if value < 10 else f"{value:,.0f}"
-    return f"{value:,}"
+    if name.endswith("_per_second"):
+        return f"{value:,.3g}" if value < 100 else f"{value:,.0f}"
+    return f"{value:,.6g}" if isinstance(value, float) else f"{value:,}"
 
 
 def _rounded(number: int) -> str:

@@ -212,6 +212,12 @@ def contains(name: str, text: str) -> Condition:
     return _position(_stored(name), sa.literal(text)) > 0
 
 
+def of_operation(operation_id: bytes) -> Condition:
+    """Of this operation: said so that the primary key and the index on the others can seek."""
+    others = sa.and_(calls.c.operation_id == operation_id, calls.c.operation_id != calls.c.id)
+    return sa.or_(calls.c.id == operation_id, others)
+
+
 def negated(condition: Condition) -> Condition:
     """True where the condition is false; null where it is null."""
     return sa.not_(condition)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 from sqlalchemy import Engine as Engine
 
+from tachograph.errors import StoreError
 from tachograph.store.database import failure, open_engine, sqlite_path
 from tachograph.store.migrate import check
 
@@ -58,6 +59,20 @@ def column_chunks(
 
 def _streamed(connection: sa.Connection, statement: sa.Select[Any]) -> sa.CursorResult[Any]:
     return connection.execution_options(stream_results=True).execute(statement)
+
+
+@contextmanager
+def select(source: str | sa.URL | Engine, query: str) -> Iterator[tuple[list[str], Iterator[Any]]]:
+    """The names of the columns and the rows of one SELECT, which can change nothing."""
+    with reading(source) as engine, engine.connect() as connection:
+        if engine.dialect.name == "sqlite":
+            connection.exec_driver_sql("PRAGMA query_only=ON")
+        # on PostgreSQL a cursor is declared for it, which takes one query and nothing else
+        streamed = connection.execution_options(stream_results=True)
+        with streamed.exec_driver_sql(query) as result:
+            if not result.returns_rows:
+                raise StoreError("that is no query: write a SELECT")
+            yield list(result.keys()), (tuple(row) for row in result)
 
 
 def compiled(source: str | sa.URL | Engine, statement: sa.Select[Any]) -> str:

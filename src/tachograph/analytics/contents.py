@@ -1,0 +1,83 @@
+"""What was kept of prompts and answers, as a frame of its own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+import polars as pl
+from polars.io.plugins import register_io_source
+
+from tachograph.analytics.frames import Source, database
+from tachograph.analytics.periods import When, instant
+from tachograph.store.contents import select_contents
+from tachograph.store.reading import reading
+from tachograph.store.schema import microseconds
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+CONTENTS = pl.Schema(
+    {
+        "call_id": pl.String(),
+        "request": pl.String(),
+        "answer": pl.String(),
+        "redacted": pl.String(),
+    }
+)
+"""The columns of a frame of contents: the call's `id`, and three columns of JSON."""
+
+CHUNK_ROWS = 100
+
+
+def scan_content(
+    source: Source, since: When | None = None, until: When | None = None
+) -> pl.LazyFrame:
+    """What was kept of the calls that began in [since, until), one row each; most calls have none.
+
+    Nothing is read before it is collected. `request` and `answer` are JSON; `redacted` is a JSON
+    object that says what was left out, and how often. Join it to calls by `id`.
+    """
+    now = datetime.now(UTC)
+    since_us, until_us = (
+        None if when is None else microseconds(instant(when, now=now)) for when in (since, until)
+    )
+    return register_io_source(
+        _Scan(source, since_us, until_us),
+        schema=CONTENTS,
+        validate_schema=True,
+        explain_name="contents",
+    )
+
+
+@dataclass(frozen=True)
+class _Scan:
+    source: Source
+    since_us: int | None
+    until_us: int | None
+
+    def __call__(
+        self,
+        with_columns: list[str] | None,
+        predicate: pl.Expr | None,
+        n_rows: int | None,
+        batch_size: int | None,
+    ) -> Iterator[pl.DataFrame]:
+        query = select_contents(self.since_us, self.until_us)
+        if n_rows is not None and predicate is None:
+            query = query.limit(n_rows)
+        with reading(database(self.source)) as engine, engine.connect() as connection:
+            rows = connection.execution_options(stream_results=True).execute(query)
+            for chunk in rows.partitions(CHUNK_ROWS):
+                told = [(str(UUID(bytes=row[0])), *row[1:]) for row in chunk]
+                frame = pl.DataFrame(told, schema=CONTENTS, orient="row")
+                if predicate is not None:
+                    frame = frame.filter(predicate)
+                if n_rows is not None:
+                    frame = frame.head(n_rows)
+                    n_rows -= len(frame)
+                yield frame.select(with_columns) if with_columns is not None else frame
+                if n_rows == 0:
+                    return

@@ -1,0 +1,38 @@
+"""Calls by an id that somebody has at hand: of a call, an operation, a generation or a trace."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+
+import polars as pl
+
+from tachograph.analytics.frames import Source, read_operation, scan_calls
+
+_UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+_TRACE = re.compile(r"[0-9a-f]{32}")
+_GENERATION = re.compile(r"gen-(?:[a-z]+-)*(\d{9,11})-.+")
+_LONGEST_CALL = timedelta(hours=2)
+
+
+def find_calls(source: Source, id_: str) -> pl.DataFrame:
+    """The calls that this id names; none where it names nothing.
+
+    The id of a call or an operation gives all calls of that operation, that of a trace all calls
+    of the trace, that of a generation its call.
+    """
+    text = id_.strip().lower()
+    if _UUID.fullmatch(text):
+        found = scan_calls(source).filter(pl.col("id") == text).collect()
+        operation = found["operation_id"].item() if len(found) else text
+        return read_operation(source, operation)
+    if _TRACE.fullmatch(text):
+        return scan_calls(source).filter(pl.col("trace_id") == text).sort("id").collect()
+    named = pl.col("generation_id") == id_.strip()
+    if made := _GENERATION.fullmatch(id_.strip()):
+        # the id carries the second in which it was made, while its call was under way
+        second = datetime.fromtimestamp(int(made[1]), UTC)
+        near = scan_calls(source, second - _LONGEST_CALL, second + _LONGEST_CALL).filter(named)
+        if len(found := near.collect()):
+            return found
+    return scan_calls(source).filter(named).sort("id").collect()

@@ -1,0 +1,39 @@
+"""`tachograph export`: stored calls into a file that other tools read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tachograph import analytics
+from tachograph.cli.options import DEFAULT_DB, Db, Since, Until
+from tachograph.cli.output import stderr
+
+app = typer.Typer(no_args_is_help=True)
+
+
+@app.callback()
+def export() -> None:
+    """Write what is stored to a file."""
+
+
+@app.command()
+def calls(
+    to: Annotated[
+        Path, typer.Option("--to", metavar="FILE", help="FILE.parquet, FILE.csv or FILE.ndjson.")
+    ],
+    db: Db = DEFAULT_DB,
+    since: Since = None,
+    until: Until = None,
+) -> None:
+    """Write every call, one row each, in the format that the file's name ends with.
+
+    The file appears when it is whole; one of that name is replaced.
+    """
+    if to.suffix not in analytics.FORMATS:
+        raise typer.BadParameter(f"{to.name}: write to a .parquet, .csv or .ndjson file")
+    with stderr.status(f"Writing {to}"):
+        analytics.write_frame(analytics.scan_calls(db, since, until), to)
+    typer.echo(to)
