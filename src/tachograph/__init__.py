@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from tachograph.client_recording import instrument, uninstrument
     from tachograph.errors import (
         JournalError,
         SchemaOutOfDateError,
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
         StoreError,
         TachographError,
     )
-    from tachograph.instrument import instrument, uninstrument
+    from tachograph.process_recording import instrument_all, uninstrument_all
     from tachograph.recorder import Recorder, Status
     from tachograph.telemetry.setup import configure_otel
 
@@ -32,8 +33,10 @@ _HOME = {
     "StoreError": "tachograph.errors",
     "TachographError": "tachograph.errors",
     "configure_otel": "tachograph.telemetry.setup",
-    "instrument": "tachograph.instrument",
-    "uninstrument": "tachograph.instrument",
+    "instrument": "tachograph.client_recording",
+    "instrument_all": "tachograph.process_recording",
+    "uninstrument": "tachograph.client_recording",
+    "uninstrument_all": "tachograph.process_recording",
 }
 
 __all__ = [
@@ -47,7 +50,9 @@ __all__ = [
     "__version__",
     "configure_otel",
     "instrument",
+    "instrument_all",
     "uninstrument",
+    "uninstrument_all",
 ]
 
 

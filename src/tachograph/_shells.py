@@ -1,14 +1,16 @@
 """The sync and the async shell around a transport, for any httpx family.
 
 A shell watches and changes nothing: it replaces `response.stream` by a stream that passes on the
-same pieces, the same errors and the same close. `make_transports` makes both classes for `httpx`
-or `httpx2`, whose clients insist on stream classes of their own.
+same pieces, the same errors and the same close. `make_shells` makes both for `httpx` or `httpx2`,
+whose clients insist on stream classes of their own.
 """
 
 from __future__ import annotations
 
 from time import perf_counter_ns
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from tachograph.unrecorded import unrecorded
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
@@ -18,8 +20,19 @@ if TYPE_CHECKING:
     from tachograph.recorder import Recorder
 
 
-def make_transports(hx: ModuleType) -> tuple[type[Any], type[Any]]:
-    """RecordingTransport and AsyncRecordingTransport over the classes of this family."""
+class Shells(NamedTuple):
+    """What records the calls of one family."""
+
+    send: Callable[[Recorder, Callable[[Any], Any], Any], Any]
+    """The response that a transport's `handle_request` gives to a request, recorded."""
+    send_async: Callable[[Recorder, Callable[[Any], Awaitable[Any]], Any], Awaitable[Any]]
+    """The same of `handle_async_request`."""
+    transport: type[Any]
+    async_transport: type[Any]
+
+
+def make_shells(hx: ModuleType) -> Shells:
+    """The shells over the classes of this family."""
 
     class WatchedStream(hx.SyncByteStream):  # type: ignore[name-defined, misc]
         def __init__(self, stream: Any, live: Live) -> None:
@@ -108,6 +121,40 @@ def make_transports(hx: ModuleType) -> tuple[type[Any], type[Any]]:
             if self._live is not None:
                 self._live.dropped()
 
+    def send(recorder: Recorder, handle: Callable[[Any], Any], request: Any) -> Any:
+        live = None if unrecorded.get() else recorder.begin(request)
+        if live is None:
+            return handle(request)
+        unrecorded.set(True)
+        try:
+            with recorder.current(live):
+                response = handle(request)
+        except BaseException as exc:
+            live.failed(exc)
+            raise
+        finally:
+            unrecorded.set(False)
+        _watch(response, live, WatchedStream)
+        return response
+
+    async def send_async(
+        recorder: Recorder, handle: Callable[[Any], Awaitable[Any]], request: Any
+    ) -> Any:
+        live = None if unrecorded.get() else recorder.begin(request)
+        if live is None:
+            return await handle(request)
+        unrecorded.set(True)
+        try:
+            with recorder.current(live):
+                response = await handle(request)
+        except BaseException as exc:
+            live.failed(exc)
+            raise
+        finally:
+            unrecorded.set(False)
+        _watch(response, live, AsyncWatchedStream)
+        return response
+
     class RecordingTransport(hx.BaseTransport):  # type: ignore[name-defined, misc]
         """Records the OpenRouter calls that pass through the transport that it wraps.
 
@@ -119,17 +166,7 @@ def make_transports(hx: ModuleType) -> tuple[type[Any], type[Any]]:
             self.wrapped = hx.HTTPTransport() if transport is None else transport
 
         def handle_request(self, request: Any) -> Any:
-            live = self.recorder.begin(request)
-            if live is None:
-                return self.wrapped.handle_request(request)
-            try:
-                with self.recorder.current(live):
-                    response = self.wrapped.handle_request(request)
-            except BaseException as exc:
-                live.failed(exc)
-                raise
-            _watch(response, live, WatchedStream)
-            return response
+            return send(self.recorder, self.wrapped.handle_request, request)
 
         def __enter__(self) -> RecordingTransport:
             self.wrapped.__enter__()
@@ -157,17 +194,7 @@ def make_transports(hx: ModuleType) -> tuple[type[Any], type[Any]]:
             self.wrapped = hx.AsyncHTTPTransport() if transport is None else transport
 
         async def handle_async_request(self, request: Any) -> Any:
-            live = self.recorder.begin(request)
-            if live is None:
-                return await self.wrapped.handle_async_request(request)
-            try:
-                with self.recorder.current(live):
-                    response = await self.wrapped.handle_async_request(request)
-            except BaseException as exc:
-                live.failed(exc)
-                raise
-            _watch(response, live, AsyncWatchedStream)
-            return response
+            return await send_async(self.recorder, self.wrapped.handle_async_request, request)
 
         async def __aenter__(self) -> AsyncRecordingTransport:
             await self.wrapped.__aenter__()
@@ -187,7 +214,7 @@ def make_transports(hx: ModuleType) -> tuple[type[Any], type[Any]]:
     for made in (RecordingTransport, AsyncRecordingTransport):
         made.__module__ = f"tachograph.{hx.__name__}"
         made.__qualname__ = made.__name__
-    return RecordingTransport, AsyncRecordingTransport
+    return Shells(send, send_async, RecordingTransport, AsyncRecordingTransport)
 
 
 def _watch(response: Any, live: Live, watched: type[Any]) -> None:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import httpx
 
-from tachograph._shells import make_transports
+from tachograph._shells import make_shells
 
-RecordingTransport, AsyncRecordingTransport = make_transports(httpx)
+shells = make_shells(httpx)
+RecordingTransport, AsyncRecordingTransport = shells.transport, shells.async_transport
 
 __all__ = ["AsyncRecordingTransport", "RecordingTransport"]

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import httpx2
 
-from tachograph._shells import make_transports
+from tachograph._shells import make_shells
 
-RecordingTransport, AsyncRecordingTransport = make_transports(httpx2)
+shells = make_shells(httpx2)
+RecordingTransport, AsyncRecordingTransport = shells.transport, shells.async_transport
 
 __all__ = ["AsyncRecordingTransport", "RecordingTransport"]

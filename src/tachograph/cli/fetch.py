@@ -10,6 +10,7 @@ import typer
 
 import tachograph
 from tachograph.errors import TachographError
+from tachograph.unrecorded import not_recorded
 
 TIMEOUT_SECONDS = 30.0
 
@@ -50,7 +51,8 @@ class Fetcher:
     def get(self, url: str, **query: str) -> httpx.Response:
         """The answer, whatever its status."""
         try:
-            return self._client.get(url, params=query or None)
+            with not_recorded():
+                return self._client.get(url, params=query or None)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             reason = str(error) or type(error).__name__
             raise TachographError(f"{url} gave no answer: {reason}") from error

@@ -1,0 +1,78 @@
+"""An environment of its own for each SDK, since some clash: made by pip, kept in a cache."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+from tests.required import missing
+
+ROOT = Path(__file__).parents[2]
+CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tachograph/recipes"
+
+ENVIRONMENTS = {
+    "anthropic": ["anthropic==2.11.0"],
+    "httpx": ["httpx==0.28.1"],
+    "httpx2": ["httpx2==2.16.2"],
+    "instructor": ["instructor==1.17.0"],
+    "langchain-openai": ["langchain-openai==1.7.4"],
+    "langchain-openrouter": ["langchain-openrouter==0.2.9"],
+    "litellm": ["litellm==1.109.0"],
+    "openai": ["openai[aiohttp]==3.52.0"],
+    "openai-2": ["openai[aiohttp]==2.54.0"],
+    "openrouter": ["openrouter==1.3.84"],
+    "opentelemetry-instrument": ["openai==3.52.0", "opentelemetry-distro==0.66b2"],
+    "pydantic-ai": ["pydantic-ai-slim[openai,openrouter]==2.68.0"],
+}
+"""By name, what is installed beside tachograph."""
+
+_UNREACHABLE = (
+    "Failed to establish a new connection",
+    "Temporary failure in name resolution",
+    "Network is unreachable",
+)
+
+
+def python_of(name: str) -> Path:
+    """The Python of an environment; made now, which takes minutes, where there is none yet.
+
+    Skips the test where no package index can be reached.
+    """
+    folder = CACHE / name
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    wanted = "\n".join([sys.version, *ENVIRONMENTS[name], *project["dependencies"]])
+    made_of = folder / "made-of.txt"
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with (CACHE / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not made_of.exists() or made_of.read_text() != wanted:
+            shutil.rmtree(folder, ignore_errors=True)
+            _make(folder, ENVIRONMENTS[name])
+            made_of.write_text(wanted)
+    return folder / "bin/python"
+
+
+def _make(folder: Path, requirements: list[str]) -> None:
+    subprocess.run([sys.executable, "-m", "venv", folder], check=True)
+    pip = [
+        "nice",
+        str(folder / "bin/python"),
+        "-m",
+        "pip",
+        "install",
+        "--retries=1",
+        "--timeout=15",
+    ]
+    done = subprocess.run(
+        [*pip, "--no-compile", "--editable", str(ROOT), *requirements],
+        capture_output=True,
+        text=True,
+    )
+    if any(words in done.stdout + done.stderr for words in _UNREACHABLE):
+        missing("no package index could be reached")
+    assert done.returncode == 0, done.stderr
