@@ -65,7 +65,8 @@ def _ask(server: FakeOpenRouter, transport: httpx.BaseTransport, times: int = 1)
 
 def _id(span: ReadableSpan) -> int:
     assert span.context is not None
-    return span.context.span_id
+    span_id: int = span.context.span_id
+    return span_id
 
 
 def test_deferred_the_request_and_what_is_current_stay_as_they_are(

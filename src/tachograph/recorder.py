@@ -13,7 +13,7 @@ import threading
 from collections import deque
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from time import time_ns
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from tachograph.beginning import Beginning
 from tachograph.core.ids import uuid7
@@ -22,10 +22,12 @@ from tachograph.live import Live
 from tachograph.openrouter.usage import read_usage
 from tachograph.operation import Operation, current_operation
 from tachograph.settings import Settings
+from tachograph.status import Status
 from tachograph.store.folder import journal_folder
 from tachograph.store.insert import Ledger
 from tachograph.store.journal import Journal
 from tachograph.store.writer import Writer
+from tachograph.telemetry.ledger import show_ledger
 from tachograph.telemetry.metrics import Metrics
 from tachograph.telemetry.signals import Signals
 from tachograph.telemetry.span_ids import is_foreign
@@ -42,20 +44,6 @@ logger = logging.getLogger("tachograph")
 
 EXIT_SECONDS = 2.0
 """How long a recorder may hold up the end of the program; the rest stays in the journal."""
-
-
-class Status(NamedTuple):
-    """The ledger: made = stored + waiting + the sum of dropped."""
-
-    made: int
-    """Calls that ended."""
-    stored: int
-    waiting: int
-    dropped: dict[str, int]
-    """By reason."""
-    in_flight: int
-    """Calls that have not ended."""
-    journal_bytes: int
 
 
 class Recorder:
@@ -107,6 +95,7 @@ class Recorder:
         if not self._closed:
             self._writer.start()
             watch_over(self)
+            show_ledger(self, meter_provider)
 
     def _begin_process(self) -> None:
         """What belongs to one process: its journal and its writer."""
@@ -272,6 +261,11 @@ class Recorder:
             in_flight=len(self._open),
             journal_bytes=self._journal.size,
         )
+
+    @property
+    def lag_seconds(self) -> float:
+        """Age of the call that has waited longest for SQL; 0 when none waits."""
+        return self._writer.lag_seconds
 
     def close(self, timeout: float = EXIT_SECONDS) -> bool:
         """Stores what waits and ends; False when the time was not enough, and the rest stays in

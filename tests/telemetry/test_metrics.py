@@ -196,31 +196,3 @@ def test_exemplars_lead_to_the_span(
     context = sdk.span().context
     assert context is not None
     assert (exemplar.trace_id, exemplar.span_id) == (context.trace_id, context.span_id)
-
-
-def test_the_ledger_is_read_when_metrics_are_collected(meters: Meters) -> None:
-    class Ledger(NamedTuple):
-        made: int = 10
-        stored: int = 6
-        waiting: int = 2
-        dropped: dict[str, int] = {"full": 1, "unstorable": 1}  # noqa: RUF012
-        in_flight: int = 3
-        journal_bytes: int = 4096
-
-    ledger = Ledger()
-    Metrics(meters.provider).observe(lambda: ledger, lambda: 0.25)
-
-    def values() -> dict[str, Any]:
-        return {name: [point.value for point in meters.points(name)] for name in meters.collect()}
-
-    assert values() == {
-        "tachograph.calls.made": [10],
-        "tachograph.calls.stored": [6],
-        "tachograph.calls.waiting": [2],
-        "tachograph.calls.dropped": [1, 1],
-        "tachograph.calls.in_flight": [3],
-        "tachograph.journal.size": [4096],
-        "tachograph.writer.lag": [0.25],
-    }
-    ledger = ledger._replace(made=11)
-    assert values()["tachograph.calls.made"] == [11]

@@ -241,6 +241,14 @@ class Journal:
         return bool(self._pending) or self._behind is not None
 
     @property
+    def oldest(self) -> Call | None:
+        """Of the calls in memory that the writer has not taken, the one that has waited longest."""
+        try:
+            return self._pending[0].call
+        except IndexError:
+            return None
+
+    @property
     def size(self) -> int:
         """Bytes on disk."""
         return sum(segment.size for segment in self._segments)

@@ -1,4 +1,4 @@
-"""Metrics of calls by the GenAI conventions, of their cost, and of the recorder's own ledger.
+"""Metrics of calls by the GenAI conventions, and of their cost.
 
 Recorded on the writer's thread, from the same records as spans and rows. Each measurement of a
 call is made in the context of its span, so exemplars lead to the trace.
@@ -6,18 +6,17 @@ call is made in the context of its span, so exemplars lead to the trace.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from opentelemetry import metrics, trace
 from opentelemetry.context import Context
-from opentelemetry.metrics import CallbackOptions, Observation
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags
 
 from tachograph.telemetry import semconv as names
 from tachograph.telemetry.attributes import Attributes, error_type, start_attributes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Mapping
 
     from opentelemetry.metrics import Counter, Histogram, MeterProvider
 
@@ -25,23 +24,6 @@ if TYPE_CHECKING:
 
 # These are calls of a model, but the conventions count no tokens or chunks of them.
 _NO_INFERENCE = frozenset({"embeddings", "rerank", "batch"})
-
-
-class LedgerReading(Protocol):
-    """The recorder's ledger as it stands: `tachograph.Status` is one."""
-
-    @property
-    def made(self) -> int: ...
-    @property
-    def stored(self) -> int: ...
-    @property
-    def waiting(self) -> int: ...
-    @property
-    def dropped(self) -> Mapping[str, int]: ...
-    @property
-    def in_flight(self) -> int: ...
-    @property
-    def journal_bytes(self) -> int: ...
 
 
 def has_meters() -> bool:
@@ -128,50 +110,6 @@ class Metrics:
                 float(cost.spent_usd),
                 {**attributes, names.OPENROUTER_COST_SOURCE: cost.cost_source},
                 context,
-            )
-
-    def observe(
-        self,
-        read: Callable[[], LedgerReading | None],
-        lag_seconds: Callable[[], float | None] | None = None,
-    ) -> None:
-        """Shows the ledger that `read` gives whenever metrics are collected, on the collecting
-        thread; None when there is none any more. `lag_seconds` is the age of the oldest call that
-        waits for SQL."""
-
-        def observed(
-            of: Callable[[LedgerReading], int],
-        ) -> Callable[[CallbackOptions], Iterator[Observation]]:
-            def observe(options: CallbackOptions) -> Iterator[Observation]:
-                ledger = read()
-                if ledger is not None:
-                    yield Observation(of(ledger))
-
-            return observe
-
-        def dropped(options: CallbackOptions) -> Iterator[Observation]:
-            ledger = read()
-            for reason, count in (ledger.dropped if ledger else {}).items():
-                yield Observation(count, {names.DROP_REASON: reason})
-
-        def lag(options: CallbackOptions) -> Iterator[Observation]:
-            seconds = lag_seconds() if lag_seconds else None
-            if seconds is not None:
-                yield Observation(seconds)
-
-        counter = self._meter.create_observable_counter
-        gauge = self._meter.create_observable_up_down_counter
-        counter(names.METRIC_MADE, [observed(lambda x: x.made)], "{call}", "Calls that ended.")
-        counter(names.METRIC_STORED, [observed(lambda x: x.stored)], "{call}", "Calls in SQL.")
-        counter(names.METRIC_DROPPED, [dropped], "{call}", "Calls that will not be in SQL.")
-        gauge(names.METRIC_WAITING, [observed(lambda x: x.waiting)], "{call}", "Calls in line.")
-        gauge(
-            names.METRIC_IN_FLIGHT, [observed(lambda x: x.in_flight)], "{call}", "Calls that run."
-        )
-        gauge(names.METRIC_JOURNAL, [observed(lambda x: x.journal_bytes)], "By", "The journal.")
-        if lag_seconds is not None:
-            self._meter.create_observable_gauge(
-                names.METRIC_LAG, [lag], "s", "Age of the oldest call in line."
             )
 
     def _record_stream(self, call: Call, attributes: Attributes, context: Context | None) -> None:
