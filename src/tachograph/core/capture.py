@@ -68,7 +68,15 @@ class Capture:
         """Takes the next piece as it came over the wire."""
         self.response_bytes += len(piece)
         if self._decoder is None:
-            self._plain(piece, now_ns)
+            if self._events is None:
+                self._plain(piece, now_ns)
+                return
+            # the hot path: `_plain` for a stream whose first token is there
+            reader = self.reader
+            for event in self._events.feed(piece):
+                reader.event(event)
+            if self.first_token_ns is None and reader.has_token:
+                self.first_token_ns = now_ns
         elif self.undecodable is None:
             try:
                 for part in self._decoder.feed(piece):

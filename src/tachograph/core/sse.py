@@ -13,10 +13,13 @@ LINE_BYTES = 256 * 1024
 """A longer line (an image) is skimmed while it passes."""
 
 
+_LF, _CR = b"\n\r"
+
+
 class EventStream:
     """Fed with bytes, gives the data of each event that they complete."""
 
-    __slots__ = ("_after_cr", "_data", "_line", "_line_bytes", "_skim", "_started")
+    __slots__ = ("_after_cr", "_between", "_data", "_line", "_line_bytes", "_skim", "_started")
 
     def __init__(self) -> None:
         self._line: list[bytes] = []  # pieces of the line that is being read
@@ -25,23 +28,16 @@ class EventStream:
         self._data: list[bytes] = []  # data lines of the event that is being read
         self._after_cr = False
         self._started = False
+        self._between = True  # nothing of an event or a line is held
 
     def feed(self, piece: bytes) -> list[bytes]:
-        if (
-            not self._line_bytes
-            and not self._data
-            and not self._after_cr
-            and piece[:6] == b"data: "
-            and piece[-2:] == b"\n\n"
-            and b"\r" not in piece
-        ):
-            # As servers send them: whole events of one data line each.
-            events = piece[6:-2].split(b"\n\ndata: ")
-            for event in events:
-                if b"\n" in event:
-                    break
-            else:
-                self._started = True
+        # As servers send them: whole events of one data line each, most often one.
+        if self._between and piece.startswith(b"data: ") and piece.endswith(b"\n\n"):
+            event = piece[6:-2]
+            if _LF not in event and _CR not in event:
+                return [event]
+            events = event.split(b"\n\ndata: ")
+            if _CR not in event and event.count(b"\n") == 2 * len(events) - 2:
                 return events
         return self._lines(piece)
 
@@ -55,7 +51,7 @@ class EventStream:
 
     def _lines(self, piece: bytes) -> list[bytes]:
         if not self._started and piece:
-            self._started = True
+            self._started = True  # a mark before the first event is no part of it
             piece = piece.removeprefix(b"\xef\xbb\xbf")
         if self._after_cr:
             self._after_cr = False
@@ -68,6 +64,7 @@ class EventStream:
             else:
                 self._end_line(body, events)
         self._after_cr = piece.endswith(b"\r")
+        self._between = not (self._line_bytes or self._data or self._after_cr)
         return events
 
     def _gather(self, part: bytes) -> None:
