@@ -176,6 +176,14 @@ def upgrade() -> None:
         sqlite_with_rowid=False,
     )
     op.create_table(
+        "contents",
+        sa.Column("call_id", ID, nullable=False),
+        sa.Column("request", sa.Text()),
+        sa.Column("answer", sa.Text()),
+        sa.Column("redacted", sa.Text()),
+        sa.PrimaryKeyConstraint("call_id", name="pk_contents"),
+    )
+    op.create_table(
         "recorders",
         sa.Column("id", ID, nullable=False),
         sa.Column("began_us", INSTANT, nullable=False),
@@ -208,7 +216,7 @@ def downgrade() -> None:
     if op.get_bind().dialect.name == "postgresql":
         op.execute("DROP FUNCTION uuid7_floor")
     op.execute("DROP VIEW call_log")
-    for table in ("journal_dead", "recorders", "reconciliations", "prices", "calls"):
+    for table in ("journal_dead", "recorders", "contents", "reconciliations", "prices", "calls"):
         op.drop_table(table)
 
 

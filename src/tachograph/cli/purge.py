@@ -25,6 +25,9 @@ def purge(
         ),
     ],
     db: Db = DEFAULT_DB,
+    content: Annotated[
+        bool, typer.Option("--content", help="Delete prompts and answers, and leave the calls.")
+    ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say how many calls would go, and delete none.")
     ] = False,
@@ -33,14 +36,20 @@ def purge(
 
     A SQLite file does not shrink: what became free is used again.
     """
-    instant = before.isoformat().replace("+00:00", "Z")
+    what = "contents of calls" if content else "calls"
+    began = f"began before {before.isoformat().replace('+00:00', 'Z')}"
     with writing(db) as engine:
-        old = store.count_before(engine, before)
+        old = store.count_before(engine, before, content_only=content)
         if dry_run:
-            typer.echo(f"{old} calls began before {instant}; none was deleted")
+            typer.echo(f"{old} {what} {began}; none was deleted")
             return
         columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         with Progress(*columns, console=stderr, transient=True) as progress:
             task = progress.add_task("Calls", total=old)
-            deleted = store.purge(engine, before, lambda gone: progress.advance(task, gone))
-    typer.echo(f"{deleted} calls that began before {instant} were deleted")
+            deleted = store.purge(
+                engine,
+                before,
+                lambda gone: progress.advance(task, gone),
+                content_only=content,
+            )
+    typer.echo(f"{deleted} {what} that {began} were deleted")

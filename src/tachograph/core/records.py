@@ -23,6 +23,17 @@ PICO = Decimal("1E-12")
 """The finest money that is stored: 10^-12 USD."""
 
 
+class Content(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """What may be kept of a call's prompt and answer, where the app asked for it."""
+
+    request: str | None
+    """JSON, with media masked and keys taken out."""
+    answer: str | None
+    """JSON; the answer of a stream is put together from its events."""
+    redacted: str | None
+    """JSON object: what was left out, and how often; None: nothing."""
+
+
 class Call(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One HTTP exchange with OpenRouter, as the caller's thread saw it.
 
@@ -95,6 +106,8 @@ class Call(msgspec.Struct, frozen=True, array_like=True, gc=False):
     tracestate: str | None
     resend_of: bytes | None = None
     """Trace id and span id of the sending that this one repeats."""
+    content: Content | None = None
+    """Stored in a table of its own; None unless it was asked for."""
 
 
 class Usage(msgspec.Struct, frozen=True, kw_only=True, gc=False):

@@ -140,6 +140,7 @@ def _open_sqlite(url: sa.URL, read_only: bool) -> sa.Engine:
         raise StoreError(f"the folder {path.parent} does not exist: create it first")
     engine = sa.create_engine(
         url,
+        hide_parameters=True,  # an error's text may be logged, a call's content may not
         connect_args={
             "timeout": BUSY_TIMEOUT_SECONDS,
             "isolation_level": None,
@@ -191,7 +192,7 @@ def _open_postgresql(url: sa.URL, read_only: bool) -> sa.Engine:
     if read_only:
         options = {"poolclass": NullPool, "execution_options": {"postgresql_readonly": True}}
     try:
-        return sa.create_engine(url, connect_args=connect_args, **options)
+        return sa.create_engine(url, hide_parameters=True, connect_args=connect_args, **options)
     except ModuleNotFoundError as error:
         if error.name not in ("psycopg", "psycopg_binary"):
             raise

@@ -12,6 +12,7 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.dialects import sqlite
 
+from tachograph.store.contents import add_contents
 from tachograph.store.database import write_transaction
 from tachograph.store.rows import COLUMNS
 from tachograph.store.schema import calls, from_microseconds, journal_dead, recorders
@@ -50,10 +51,12 @@ class Inserter:
 
             self._add = copy_rows
 
-    def store(self, rows: Sequence[Row], ledger: Ledger) -> int:
-        """Adds the rows that are not there yet, and says how many they were."""
+    def store(self, rows: Sequence[Row], ledger: Ledger, calls: Iterable[Call] = ()) -> int:
+        """Adds the rows that are not there yet, and says how many they were; and the contents of
+        these calls."""
         with write_transaction(self._engine) as connection:
             added = self._add(connection, rows) if rows else 0
+            add_contents(connection, calls)
             _write_ledger(connection, ledger, added)
         return added
 
@@ -92,8 +95,11 @@ class Inserter:
 
 
 def as_records(calls_: Iterable[Call], reason: str) -> list[tuple[str, bytes]]:
-    """Calls in the form that `set_aside` keeps."""
-    return [(reason, msgspec.msgpack.encode(call)) for call in calls_]
+    """Calls in the form that `set_aside` keeps: without their contents."""
+    return [
+        (reason, msgspec.msgpack.encode(msgspec.structs.replace(call, content=None)))
+        for call in calls_
+    ]
 
 
 def _insert_rows(connection: Connection, rows: Sequence[Row]) -> int:

@@ -14,7 +14,13 @@ import sqlalchemy as sa
 
 from tachograph.core.ids import uuid7_floor
 from tachograph.store.database import failure, write_transaction
-from tachograph.store.schema import calls, journal_dead, microseconds, reconciliations
+from tachograph.store.schema import (
+    calls,
+    contents,
+    journal_dead,
+    microseconds,
+    reconciliations,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -30,31 +36,42 @@ PAUSE_SECONDS = 0.03
 """Between two batches: SQLite looks again after 25 ms at most, while it has not waited long."""
 
 
-def count_before(engine: Engine, before: datetime) -> int:
-    """How many calls began before this instant."""
-    query = sa.select(sa.func.count()).select_from(calls).where(_older(before))
+def count_before(engine: Engine, before: datetime, *, content_only: bool = False) -> int:
+    """How many calls began before this instant, or how many of them have their content yet."""
+    id_ = contents.c.call_id if content_only else calls.c.id
+    query = sa.select(sa.func.count()).where(_older(id_, before))
     with engine.connect() as connection:
         return connection.execute(query).scalar_one()
 
 
-def purge(engine: Engine, before: datetime, progress: Callable[[int], object] | None = None) -> int:
+def purge(
+    engine: Engine,
+    before: datetime,
+    progress: Callable[[int], object] | None = None,
+    *,
+    content_only: bool = False,
+) -> int:
     """Deletes the calls that began before this instant, the oldest first; how many they were.
 
-    What belongs to them goes with them: what `/generation` said, and records that could not be
-    stored. `progress` is told after each batch how many went. May be broken off and run again.
-    StoreError when the database fails.
+    What belongs to them goes with them: their content, what `/generation` said, and records that
+    could not be stored. `content_only` leaves the calls and what was said of them. `progress` is
+    told after each batch how many went. May be broken off and run again. StoreError when the
+    database fails.
     """
+    of_each = [contents.c.call_id]
+    if not content_only:
+        of_each += [reconciliations.c.call_id, calls.c.id]
+    counted = of_each[-1]
     deleted, batch = 0, FIRST_BATCH
     try:
         with write_transaction(engine) as connection:
+            # a record that could not be read may hold content, too
             connection.execute(sa.delete(journal_dead).where(journal_dead.c.set_aside_us < before))
-        while (last := _last_of_batch(engine, before, batch)) is not None:
+        while (last := _last_of_batch(engine, counted, before, batch)) is not None:
             with write_transaction(engine) as connection:
                 began = time.monotonic()
-                connection.execute(
-                    sa.delete(reconciliations).where(reconciliations.c.call_id <= last)
-                )
-                gone = connection.execute(sa.delete(calls).where(calls.c.id <= last)).rowcount
+                for id_ in of_each:
+                    gone = connection.execute(sa.delete(id_.table).where(id_ <= last)).rowcount
             batch = _next_size(batch, time.monotonic() - began)
             deleted += gone
             if progress is not None:
@@ -65,9 +82,11 @@ def purge(engine: Engine, before: datetime, progress: Callable[[int], object] | 
     return deleted
 
 
-def _last_of_batch(engine: Engine, before: datetime, size: int) -> bytes | None:
-    """The newest id among the oldest calls, so many; None when there are none left."""
-    oldest = sa.select(calls.c.id).where(_older(before)).order_by(calls.c.id).limit(size)
+def _last_of_batch(
+    engine: Engine, id_: sa.Column[bytes], before: datetime, size: int
+) -> bytes | None:
+    """The newest among the oldest ids, so many; None when there are none left."""
+    oldest = sa.select(id_).where(_older(id_, before)).order_by(id_).limit(size)
     with engine.connect() as connection:
         ids: Sequence[bytes] = connection.execute(oldest).scalars().all()
     return ids[-1] if ids else None
@@ -79,5 +98,5 @@ def _next_size(size: int, held: float) -> int:
     return max(1, min(fitting, size * 2, LARGEST_BATCH))
 
 
-def _older(before: datetime) -> sa.ColumnElement[bool]:
-    return calls.c.id < uuid7_floor(microseconds(before))
+def _older(id_: sa.Column[bytes], before: datetime) -> sa.ColumnElement[bool]:
+    return id_ < uuid7_floor(microseconds(before))

@@ -309,6 +309,16 @@ reconciliations = sa.Table(
     sqlite_with_rowid=False,
 )
 
+contents = sa.Table(
+    "contents",
+    metadata,
+    _col("call_id", Id, "the call whose content it is", primary_key=True, nullable=False),
+    _col("request", Text, "JSON: what was sent, as far as it may be kept"),
+    _col("answer", Text, "JSON: what came back; of a stream, put together from its events"),
+    _col("redacted", Text, "JSON object: what was left out, how often; null: nothing"),
+)
+"""Only where `capture_content` asks for it. With a rowid, since its rows are long."""
+
 recorders = sa.Table(
     "recorders",
     metadata,
