@@ -51,8 +51,10 @@ def snippets(page: Path) -> Iterator[Snippet]:
     for found in _BLOCK.finditer(text):
         marker = found["marker"] or ""
         language = found["language"]
+        if marker.startswith("not run: "):
+            continue
         assert language not in ("sh", "bash", "shell", "py"), f"{page}: write python or console"
-        if language in RUN and not marker.startswith("not run: "):
+        if language in RUN:
             line = text.count("\n", 0, found.start("code")) + 1
             yield Snippet(page, line, language, found["code"], marker)
 
