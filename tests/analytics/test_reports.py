@@ -23,6 +23,7 @@ from tachograph.analytics.reports import (
     by_tag,
     by_user,
     tag,
+    where,
 )
 from tachograph.analytics.schema import CALLS
 from tests.analytics.conftest import Store
@@ -176,6 +177,15 @@ def test_tags_filter_and_group() -> None:
         assert encoded.select(tag(key)).item() == "value", key
     with pytest.raises(ValueError, match="backslash"):
         tag("a\\b")
+
+
+def test_a_condition_written_as_in_sql() -> None:
+    frame = calls_frame({"provider": "P", "spent_usd": Decimal("0.1")}, {"provider": "Q"})
+    assert len(frame.filter(where("provider = 'P' AND spent_usd >= 0.1"))) == 1
+    assert len(frame.filter(where("spent_usd IS NULL"))) == 1
+    for text in ("nonsense = 1", "provider =", "provider > 5", ""):
+        with pytest.raises(ValueError, match="is no condition on calls"):
+            where(text)
 
 
 def test_quantiles_are_the_smallest_value_with_that_share() -> None:

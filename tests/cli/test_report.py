@@ -81,6 +81,9 @@ def test_the_environment_names_the_database(
         (["--since", "yesterday"], 2, "yesterday"),
         (["gestern"], 2, "gestern"),
         (["--format", "xml"], 2, "xml"),
+        (["--where", "nonsense = 1"], 2, "nonsense"),
+        (["tags"], 2, "--by"),
+        (["models", "--by", "team"], 2, "--by"),
     ],
 )
 def test_errors(tachograph: Run, arguments: list[str], status: int, says: str) -> None:
@@ -89,3 +92,49 @@ def test_errors(tachograph: Run, arguments: list[str], status: int, says: str) -
     assert says in ran.err
     if status == 1:
         assert ran.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "first"),
+    [
+        (["models-providers"], {"model": "b/small", "provider": "P", "calls": 1}),
+        (["days"], {"day": "2026-11-01", "calls": 3}),
+        (["hours"], {"hour": "2026-11-01T12:00:00Z", "calls": 1}),
+        (["sessions"], {"session_id": None, "calls": 3}),
+        (["users"], {"user_id": None, "calls": 3}),
+        (["names"], {"name": None, "calls": 3}),
+        (["tags", "--by", "team"], {"team": None, "calls": 3}),
+        (["latency"], {"model": "a/big", "latency_p50_seconds": 1.5}),
+        (["errors"], {"http_status": 502, "share": 1.0}),
+        (["retries"], {"model": "b/small", "operations": 2, "retried": 0}),
+        (["cache"], {"model": "b/small", "saved_usd": None}),
+        (["cost"], {"model": "b/small", "spent_usd_per_success": "0.25"}),
+    ],
+)
+def test_each_kind(
+    tachograph: Run, db: str, arguments: list[str], first: dict[str, object]
+) -> None:
+    found = tachograph("report", *arguments, "--db", db, "--format", "json").json
+    assert first.items() <= found[0].items()
+    table = tachograph("report", *arguments, "--db", db)
+    assert (table.err, table.status) == ("", 0)
+    assert len(table.out.splitlines()) > 2
+
+
+def test_only_calls_like_this_and_only_the_first_lines(tachograph: Run, db: str) -> None:
+    where = ["--where", "provider = 'P' AND spent_usd < 0.1"]
+    (only,) = tachograph("report", "--db", db, "--format", "json", *where).json
+    assert (only["model"], only["calls"]) == ("a/big", 1)
+    (first,) = tachograph("report", "--db", db, "--format", "json", "--top", "1").json
+    assert first["model"] == "b/small"
+
+
+def test_a_long_table_is_cut_and_says_so(
+    tachograph: Run, db: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(report, "MOST_LINES", 1)
+    ran = tachograph("report", "--db", db)
+    assert "a/big" not in ran.out
+    assert ran.err == "1 line more: --top 2 shows all\n"
+    assert len(tachograph("report", "--db", db, "--format", "json").json) == 2
+    assert "a/big" in tachograph("report", "--db", db, "--top", "2").out

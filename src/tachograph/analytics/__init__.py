@@ -37,6 +37,7 @@ if TYPE_CHECKING:
         by_tag,
         by_user,
         tag,
+        where,
     )
     from tachograph.analytics.schema import CALLS
     from tachograph.analytics.summary import REPORT_COLUMNS, Quantiles, total
@@ -84,6 +85,7 @@ _HOME = {
     "tag": "reports",
     "top": "comparison",
     "total": "summary",
+    "where": "reports",
     "write_frame": "exporting",
     "unexplained_share": "audit",
 }
@@ -132,6 +134,7 @@ __all__ = [
     "top",
     "total",
     "unexplained_share",
+    "where",
     "write_frame",
 ]
 

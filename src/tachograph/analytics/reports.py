@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import polars as pl
 
+from tachograph.analytics.schema import CALLS
 from tachograph.analytics.summary import Frame, Quantiles, same_kind, summarised
 
 
@@ -65,3 +66,15 @@ def tag(key: str) -> pl.Expr:
         raise ValueError(f"{key!r}: polars finds no JSON key with a backslash")
     quoted = key.replace("'", "\\'")
     return pl.col("tags").str.json_path_match(f"$['{quoted}']").alias(key)
+
+
+def where(text: str) -> pl.Expr:
+    """A filter written as in SQL: `provider = 'Azure' AND spent_usd > 0.01`; ValueError."""
+    try:
+        condition = pl.sql_expr(text)
+        CALLS.to_frame().filter(condition)
+    except pl.exceptions.PolarsError as error:
+        raise ValueError(
+            f"{text!r} is no condition on calls: {str(error).splitlines()[0]}"
+        ) from None
+    return condition

@@ -100,6 +100,11 @@ def digits(amount: Decimal, places: int = 0) -> str:
     return f"{whole}.{fraction}" if fraction else whole
 
 
+def counted(number: int, noun: str) -> str:
+    """`1 call`, `1,200 calls`."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
 def _iso(instant: datetime) -> str:
     return instant.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
@@ -236,7 +241,7 @@ def _words(name: str, value: Any, places: int) -> str:
         return ", ".join(map(str, value))
     if not _is_number(value):
         return str(plain(value))
-    if name.endswith("_rate"):
+    if name.endswith(("_rate", "share")):
         return f"{value:.1%}"
     if name.endswith("_seconds"):
         return f"{value:.3f}" if value < 1 else f"{value:.2f}" if value < 10 else f"{value:,.1f}"

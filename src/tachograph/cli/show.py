@@ -8,7 +8,7 @@ import typer
 
 from tachograph import analytics
 from tachograph.cli.options import DEFAULT_DB, Db, Format, OutputFormat
-from tachograph.cli.output import Rows, as_objects, digits, plain, show, write_json
+from tachograph.cli.output import Rows, as_objects, counted, digits, plain, show, write_json
 from tachograph.errors import TachographError
 
 BAR_WIDTH = 24
@@ -44,8 +44,8 @@ def _show_operation(operation: dict[str, Any]) -> None:
     named = [operation["name"], operation["session_id"], operation["user_id"], operation["tags"]]
     typer.echo(f"operation {operation['operation_id']}  {'  '.join(filter(None, named))}")
     said = [
-        _count(operation["attempts"], "call"),
-        _count(operation["resends"], "re-sending"),
+        counted(operation["attempts"], "call"),
+        counted(operation["resends"], "re-sending"),
         operation["outcome"],
     ]
     if operation["latency_seconds"] is not None:
@@ -54,7 +54,7 @@ def _show_operation(operation: dict[str, Any]) -> None:
     if operation["spent_usd"] is not None:
         said.append(f"{digits(operation['spent_usd'], 2)} USD")
     if unknown := operation["calls_without_cost"]:
-        said.append(f"{_count(unknown, 'cost')} not known")
+        said.append(f"{counted(unknown, 'cost')} not known")
     typer.echo(", ".join(said))
 
 
@@ -106,7 +106,3 @@ def _show_call(call: Call) -> None:
         if value is not None:
             shown = str(value).lower() if isinstance(value, bool) else plain(value)
             typer.echo(f"{name:<28} {shown}")
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
