@@ -13,6 +13,7 @@ import pytest
 import tachograph
 from tachograph.analytics.frames import (
     Source,
+    call_batches,
     explain_sql,
     latest,
     read_calls,
@@ -335,3 +336,11 @@ def test_a_filter_in_python_works_too(sqlite_store: Store) -> None:
 def test_sources_are_typed() -> None:
     sources: list[Source] = ["sqlite:///x.db", open_engine("sqlite://"), Recorded("", True)]
     assert len(sources) == 3
+
+
+def test_batches_come_in_the_order_in_which_calls_began(store: Store) -> None:
+    stored = store(list(reversed(SOME)))
+    since, until = NOON + timedelta(seconds=2), NOON + timedelta(seconds=8)
+    found = pl.concat(call_batches(stored, since, until))
+    assert found.equals(read_calls(stored, since, until))
+    assert len(found) == 6

@@ -62,6 +62,16 @@ def read_calls(
     return scan_calls(source, since, until).sort("id").collect()
 
 
+def call_batches(
+    source: Source, since: When | None = None, until: When | None = None
+) -> Iterator[pl.DataFrame]:
+    """All calls that began in [since, until), in that order, some thousand at a time."""
+    names = list(CALLS)
+    period = _scan(source, since, until).period()
+    statement = queries.select_calls(stored_names(names), period, oldest_first=True)
+    yield from _read(source, statement, names)
+
+
 def latest(source: Source, n: int = 20, columns: Sequence[str] = tuple(CALLS)) -> pl.DataFrame:
     """The last n calls, the newest first; SQL reads no others."""
     names = list(columns)

@@ -1,4 +1,4 @@
-"""`tachograph export`: stored calls into a file that other tools read."""
+"""`tachograph export`: stored calls into a file that other tools read, or to a collector."""
 
 from __future__ import annotations
 
@@ -8,15 +8,17 @@ from typing import Annotated
 import typer
 
 from tachograph import analytics
+from tachograph.cli.export_spans import spans
 from tachograph.cli.options import DEFAULT_DB, Db, Since, Until
 from tachograph.cli.output import stderr
 
 app = typer.Typer(no_args_is_help=True)
+app.command()(spans)
 
 
 @app.callback()
 def export() -> None:
-    """Write what is stored to a file."""
+    """Write what is stored to a file, or send it to a collector."""
 
 
 @app.command()

@@ -116,6 +116,7 @@ def select_calls(
     *,
     limit: int | None = None,
     newest_first: bool = False,
+    oldest_first: bool = False,
 ) -> Statement:
     """The named columns of the calls for which every condition holds."""
     chosen: list[sa.ColumnElement[Any]] = []
@@ -125,6 +126,8 @@ def select_calls(
     statement = sa.select(*chosen).where(*where)
     if newest_first:
         statement = statement.order_by(calls.c.id.desc())
+    if oldest_first:
+        statement = statement.order_by(calls.c.id)
     return statement if limit is None else statement.limit(limit)
 
 

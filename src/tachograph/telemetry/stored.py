@@ -8,7 +8,7 @@ follow from their own; those of one operation share a trace.
 from __future__ import annotations
 
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -29,6 +29,11 @@ if TYPE_CHECKING:
 
 BATCH = 512
 """Spans a request."""
+
+_REMEMBERED = 100_000
+
+_K = TypeVar("_K")
+_V = TypeVar("_V")
 
 
 class StoredCall(NamedTuple):
@@ -72,7 +77,7 @@ class StoredSpans:
         self._dialect = dialect
         self._made: list[ReadableSpan] = []
         self._spans: dict[tuple[str | None, str | None], Spans] = {}
-        self._seen: set[bytes] = set()
+        self._seen: dict[bytes, None] = {}
         self._sendings: dict[tuple[bytes, int], bytes] = {}
 
     def send(self, calls: Iterable[StoredCall]) -> Iterator[int]:
@@ -101,7 +106,9 @@ class StoredSpans:
         resend_of = None
         if call.resend_count:
             resend_of = self._sendings.get((call.operation_id, call.resend_count - 1))
-        self._sendings[call.operation_id, call.resend_count] = call.trace_id + call.span_id
+        _remember(
+            self._sendings, (call.operation_id, call.resend_count), call.trace_id + call.span_id
+        )
         spans = self._spans_of(call.service_name, call.environment)
         spans.make(call, stored.usage, stored.cost, resend_of)
 
@@ -117,7 +124,7 @@ class StoredSpans:
                 parent_span_id=call.span_id,
                 trace_flags=REMADE_FLAGS,
             )
-        self._seen.add(call.span_id)
+        _remember(self._seen, call.span_id, None)
         return call
 
     def _spans_of(self, service_name: str | None, environment: str | None) -> Spans:
@@ -162,11 +169,19 @@ _OTHERWISE = frozenset(
         "parent_span_id",
         "trace_flags",
         "tracestate",
-        "resend_of",
     }
 )
-_OF_CALL = tuple(name for name in Call.__struct_fields__ if name not in _OTHERWISE)
-"""Fields that stand in a row under their own name and in their own type."""
+_WITHOUT_DEFAULT = Call.__struct_fields__[: -len(Call.__struct_defaults__)]
+_OF_CALL = tuple(name for name in _WITHOUT_DEFAULT if name not in _OTHERWISE)
+"""Fields that stand in a row under their own name and in their own type; no field that has a
+default stands in one."""
+
+
+def _remember(known: dict[_K, _V], key: _K, value: _V) -> None:
+    """Forgets what is long ago: calls of one request are near each other."""
+    known[key] = value
+    if len(known) > _REMEMBERED:
+        del known[next(iter(known))]
 
 
 def _span_id(call: Call) -> bytes:
