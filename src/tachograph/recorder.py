@@ -13,7 +13,7 @@ import threading
 from collections import deque
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from time import time_ns
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from tachograph.beginning import Beginning
 from tachograph.core.ids import uuid7
@@ -36,6 +36,7 @@ from tachograph.telemetry.spans import Spans
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
+    from tachograph.content import ContentCapture
     from tachograph.core.records import Call
     from tachograph.settings import Durability
     from tachograph.telemetry.spans import OnForeignSpan, OtelMode
@@ -53,6 +54,10 @@ class Recorder:
     base URLs to record. `durability` says what a call that ended survives: "process" (kill -9),
     "power", or "memory" (nothing). `api_key_salt` tells API keys apart by a salted hash.
 
+    `capture_content` keeps prompts and answers in a table of their own: "full", "metadata" (their
+    shape without any text), or a function that is given request and answer as JSON values and
+    returns both as they may be kept, or None. None: as TACHOGRAPH_CAPTURE_CONTENT says, else not.
+
     Spans and metrics go to the given providers, else to those that the app has set. With
     `otel_mode="inline"` a call's span is current while it runs, and `propagate=True` sends its
     `traceparent` along; `on_foreign_span` says what becomes of a call for which another
@@ -69,6 +74,7 @@ class Recorder:
         *,
         base_urls: Iterable[str] = (),
         durability: Durability | None = None,
+        capture_content: Literal[False] | ContentCapture | None = None,
         api_key_salt: str | None = None,
         tracer_provider: Any = None,
         meter_provider: Any = None,
@@ -80,10 +86,12 @@ class Recorder:
             url=url,
             base_urls=tuple(base_urls),
             durability=durability,
+            capture_content=None if callable(capture_content) else capture_content,
             api_key_salt=api_key_salt,
         )
         self.url = settings.db
         self._settings = settings
+        self._contents = capture_content if callable(capture_content) else settings.contents
         self._spans = Spans(
             tracer_provider, mode=otel_mode, on_foreign_span=on_foreign_span, propagate=propagate
         )
@@ -166,6 +174,8 @@ class Recorder:
         if live is None:
             return None
         self._open.add(live)
+        if self._contents is not None:
+            live.overhear(self._contents)
         if self._spans.inline:
             self._spans.start(live.begun(), live.place.resend_of)
             self._spans.inject(live.span_id, request.headers)
@@ -276,11 +286,8 @@ class Recorder:
         self._end_dropped()
         for live in list(self._open):
             live.interrupt()
-        done = self._writer.close(timeout)
-        if done:
-            self._journal.close()
         forget(self)
-        return done
+        return self._writer.close(timeout)
 
     def __enter__(self) -> Recorder:
         return self

@@ -125,7 +125,6 @@ class Writer:
             self._thread.join(timeout)
             if self._thread.is_alive():
                 return False
-        self._engine.dispose()
         return self.settled >= self._journal.taken_in
 
     # --- the thread ---
@@ -139,6 +138,8 @@ class Writer:
                 self._sleep(done)
         if self._inserter is not None:
             self._write_last_word()
+        self._journal.close()
+        self._engine.dispose()
         with self._progress:
             self._progress.notify_all()
 
