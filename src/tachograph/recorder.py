@@ -7,26 +7,19 @@ failure of the recording reaches the caller: it is logged once for each kind, an
 from __future__ import annotations
 
 import logging
-import os
-import platform
 import threading
 from collections import deque
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from time import time_ns
 from typing import TYPE_CHECKING, Any, Literal
 
 from tachograph.beginning import Beginning
-from tachograph.core.ids import uuid7
 from tachograph.lifetime import forget, watch_over
 from tachograph.live import Live
 from tachograph.openrouter.usage import read_usage
 from tachograph.operation import Operation, current_operation
+from tachograph.pipeline import journal_and_writer
 from tachograph.settings import Settings
 from tachograph.status import Status
-from tachograph.store.folder import journal_folder
-from tachograph.store.insert import Ledger
-from tachograph.store.journal import Journal
-from tachograph.store.writer import Writer
 from tachograph.telemetry.ledger import show_ledger
 from tachograph.telemetry.metrics import Metrics
 from tachograph.telemetry.signals import Signals
@@ -39,6 +32,7 @@ if TYPE_CHECKING:
     from tachograph.content import ContentCapture
     from tachograph.core.records import Call
     from tachograph.settings import Durability
+    from tachograph.store.writer import Writer
     from tachograph.telemetry.spans import OnForeignSpan, OtelMode
 
 logger = logging.getLogger("tachograph")
@@ -111,27 +105,9 @@ class Recorder:
         self._open: set[Live] = set()
         self._dropped: deque[Live] = deque()
         self._ending = threading.Lock()
-        began_us = time_ns() // 1000
-        recorder_id = uuid7(began_us)
-        in_memory = self._settings.durability == "memory" or self._closed
-        folder = None if in_memory else journal_folder(self.url, self._settings.journal_dir)
-        self._journal = Journal(
-            folder, recorder_id, began_us, sync=self._settings.durability == "power"
-        )
-        self._writer = Writer(
-            self.url,
-            self._journal,
-            Ledger(
-                id=recorder_id,
-                began_us=began_us,
-                last_seen_us=began_us,
-                made=0,
-                dropped={},
-                host=platform.node() or None,
-                pid=os.getpid(),
-                service_name=self._settings.service_name,
-            ),
-            read_usage=read_usage,
+        self._journal, self._writer = journal_and_writer(
+            self._settings,
+            recording=not self._closed,
             spans=self._signals,
             before_batch=self._end_dropped,
         )

@@ -38,6 +38,8 @@ class Settings(BaseSettings):
     """Where journals go; else beside a SQLite file, or in the user's state directory."""
     api_key_salt: str | None = Field(None, repr=False)
     """Tells API keys apart by a hash with this salt; None: not at all."""
+    capture_content: Literal["off", "metadata", "full"] = "off"
+    """Whether prompts and answers are kept: not at all, their shape alone, or their text."""
     disabled: bool = False
     """Record nothing."""
     openrouter_api_key: str | None = Field(None, validation_alias="OPENROUTER_API_KEY", repr=False)
@@ -49,6 +51,11 @@ class Settings(BaseSettings):
     @classmethod
     def _split(cls, value: Any) -> Any:
         return tuple(value.replace(",", " ").split()) if isinstance(value, str) else value
+
+    @field_validator("capture_content", mode="before")
+    @classmethod
+    def _off(cls, value: Any) -> Any:
+        return "off" if str(value).lower() in ("false", "0", "no", "") else value
 
     @classmethod
     def of(cls, *, url: str | None = None, **given: Any) -> Settings:
@@ -68,6 +75,11 @@ class Settings(BaseSettings):
             raise SettingsError(
                 f"{PREFIX}{name.upper()} (parameter {name}): {first['msg']}, not {first['input']!r}"
             ) from None
+
+    @property
+    def contents(self) -> Literal["metadata", "full"] | None:
+        """How content is captured; None: not at all."""
+        return None if self.capture_content == "off" else self.capture_content
 
     @property
     def service_name(self) -> str | None:

@@ -20,7 +20,8 @@ _BINARY = ("audio/", "image/", "video/", "application/octet-stream")
 class Reader(Protocol):
     """Reads the members of an answer."""
 
-    has_token: bool
+    @property
+    def has_token(self) -> bool: ...
 
     def event(self, data: bytes) -> None: ...
 
