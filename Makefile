@@ -5,12 +5,13 @@ BIN := .venv/bin
 USE := .venv/.ready-for-use
 DEV := .venv/.ready-for-development
 
-.PHONY: help demo test check lint docs docs-check clean
+.PHONY: help demo test check crash outage soak lint docs docs-check clean
 
 help:
 	@echo "make demo    record some 200 calls to a stand-in for OpenRouter, and report on them"
 	@echo "make test    run the tests (ARGS=... goes to pytest)"
 	@echo "make check   all that a change must pass: format, lint, types, imports, docs, tests"
+	@echo "make crash   kill recording processes 200 times; make outage, make soak: long runs"
 	@echo "make docs    write the generated pages of docs/ again"
 
 demo: $(USE)
@@ -26,6 +27,15 @@ lint: $(DEV)
 	$(BIN)/ruff check $(PYTHON_FILES)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+crash: $(DEV)
+	TACHOGRAPH_TEST_KILLS=200 $(BIN)/python -m pytest tests/crash/test_kill.py
+
+outage: $(DEV)
+	TACHOGRAPH_TEST_OUTAGE=15000 $(BIN)/python -m pytest tests/crash/test_outage.py
+
+soak: $(DEV)
+	$(BIN)/python benchmarks/soak.py
 
 docs: $(DEV)
 	$(BIN)/python docs/generate.py

@@ -1,0 +1,93 @@
+"""A million calls through one recorder: does memory grow, does a file or a thread leak?
+
+    python benchmarks/soak.py [--calls 1000000]        # or: make soak
+
+Fails when resident memory grows by more than 5 MB after the warm-up, when a call is not stored, or
+when a thread, an open file or a journal is left behind.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import os
+import sys
+import tempfile
+import threading
+from pathlib import Path
+
+import httpx
+from overhead import ANSWER, CHUNK, LAST, URL, Null
+
+import tachograph
+from tachograph.httpx import RecordingTransport
+
+GROWTH_BYTES = 5_000_000
+WAVES = 20
+"""How often memory is looked at; the first quarter is the warm-up."""
+
+
+def resident_bytes() -> int:
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def open_files() -> int:
+    return len(os.listdir("/proc/self/fd"))
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--calls", type=int, default=1_000_000)
+    wave = parser.parse_args().calls // WAVES
+    files, threads = open_files(), threading.active_count()
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "soak.db"
+        recorder = tachograph.Recorder(f"sqlite:///{file}")
+        warm = 0
+        for number in range(WAVES):
+            run(recorder, wave)
+            if not recorder.flush(120):
+                sys.exit("the writer does not keep up")
+            gc.collect()
+            resident = resident_bytes()
+            if number == WAVES // 4 - 1:
+                warm = resident
+            print(f"{(number + 1) * wave:>9,} calls  {resident / 1e6:7.1f} MB", flush=True)
+        status = recorder.status()
+        recorder.close(30)
+        left = list(file.with_name(file.name + ".journal").iterdir())
+    grown = resident - warm
+    print(f"grown after the warm-up: {grown / 1e6:.1f} MB; {status}")
+    bad = [
+        grown > GROWTH_BYTES,
+        status.stored != wave * WAVES,
+        bool(status.dropped),
+        bool(left),
+        open_files() > files,
+        threading.active_count() > threads,
+    ]
+    return int(any(bad))
+
+
+def run(recorder: tachograph.Recorder, calls: int) -> None:
+    """Three plain calls to one stream."""
+    plain = httpx.Client(
+        transport=RecordingTransport(recorder, Null([ANSWER], b"application/json"))
+    )
+    chunks = Null([CHUNK] * 5 + [LAST], b"text/event-stream")
+    streamed = httpx.Client(transport=RecordingTransport(recorder, chunks))
+    asked = {"model": "deepseek/deepseek-v4-pro", "messages": []}
+    for number in range(calls):
+        if number % 4:
+            plain.post(URL, json=asked)
+        else:
+            with streamed.stream("POST", URL, json={**asked, "stream": True}) as response:
+                for _ in response.iter_raw():
+                    pass
+        if number % 2000 == 1999:
+            recorder.flush(120)  # a null transport calls faster than any disk can store
+
+
+if __name__ == "__main__":
+    sys.exit(main())
