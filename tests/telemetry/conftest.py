@@ -1,7 +1,8 @@
-"""A call, and a real SDK whose spans stay in memory."""
+"""A call, a real SDK whose spans stay in memory, and a real Jaeger."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 from typing import Any, NamedTuple
@@ -15,6 +16,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from tachograph.core.ids import uuid7
 from tachograph.core.records import Call, Cost, Usage
 from tachograph.telemetry.span_ids import SpanIds
+from tests.telemetry import jaeger as real
 
 STARTED_US = 1_790_000_000_123_456
 
@@ -151,3 +153,19 @@ def sdk_with() -> Iterator[Callable[..., Sdk]]:
 @pytest.fixture
 def sdk(sdk_with: Callable[..., Sdk]) -> Sdk:
     return sdk_with()
+
+
+@pytest.fixture(scope="session")
+def jaeger(tmp_path_factory: pytest.TempPathFactory) -> Iterator[real.Jaeger]:
+    yield from real.serve(tmp_path_factory.mktemp("jaeger"))
+
+
+@pytest.fixture(params=["http/protobuf", "grpc"])
+def protocol(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A protocol of OTLP, which is all that the environment says of OpenTelemetry."""
+    for name in os.environ:
+        if name.startswith("OTEL_"):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_PROTOCOL", request.param)
+    chosen: str = request.param
+    return chosen

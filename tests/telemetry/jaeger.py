@@ -86,6 +86,17 @@ class Jaeger(NamedTuple):
             found = [span for trace in data for span in trace["spans"]]
         return sorted(found, key=lambda span: int(span["startTime"]))
 
+    def spans_of(self, service: str, kind: str, count: int) -> list[dict[str, Any]]:
+        """The spans of a service that are of this kind, once so many are there."""
+        found: list[dict[str, Any]] = []
+        until = time.monotonic() + VISIBLE_SECONDS
+        while len(found) < count and time.monotonic() < until:
+            asked = {"service": service, "limit": "10000"}
+            answer = httpx.get(f"{self.query}/api/traces", params=asked, timeout=30)
+            spans = [span for trace in answer.json()["data"] or [] for span in trace["spans"]]
+            found = [span for span in spans if tags(span)["span.kind"] == kind]
+        return found
+
     def service(self, trace_id: str) -> str:
         """The service that the first span of the trace is of."""
         trace = httpx.get(f"{self.query}/api/traces/{trace_id}").json()["data"][0]
@@ -95,6 +106,11 @@ class Jaeger(NamedTuple):
 
 def tags(span: dict[str, Any]) -> dict[str, Any]:
     return {tag["key"]: tag["value"] for tag in span["tags"]}
+
+
+def references(span: dict[str, Any]) -> dict[str, str]:
+    """Ids of the parent (CHILD_OF) and of what is linked (FOLLOWS_FROM)."""
+    return {reference["refType"]: reference["spanID"] for reference in span["references"]}
 
 
 def binary() -> str:

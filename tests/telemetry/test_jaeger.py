@@ -5,12 +5,10 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable
 from uuid import UUID
 
 import msgspec
-import pytest
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
@@ -21,25 +19,7 @@ from tachograph.telemetry.exporters import otlp_span_exporter
 from tachograph.telemetry.span_ids import REMADE_FLAGS
 from tachograph.telemetry.spans import Spans
 from tachograph.telemetry.stored import StoredCall, StoredSpans
-from tests.telemetry import jaeger as real
-from tests.telemetry.jaeger import Jaeger, tags
-
-PROTOCOLS = ["http/protobuf", "grpc"]
-
-
-@pytest.fixture(scope="session")
-def jaeger(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Jaeger]:
-    yield from real.serve(tmp_path_factory.mktemp("jaeger"))
-
-
-@pytest.fixture(params=PROTOCOLS)
-def protocol(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    for name in os.environ:
-        if name.startswith("OTEL_"):
-            monkeypatch.delenv(name)
-    monkeypatch.setenv("OTEL_EXPORTER_OTLP_PROTOCOL", request.param)
-    chosen: str = request.param
-    return chosen
+from tests.telemetry.jaeger import Jaeger, references, tags
 
 
 def _provider(jaeger: Jaeger, protocol: str) -> TracerProvider:
@@ -50,10 +30,6 @@ def _provider(jaeger: Jaeger, protocol: str) -> TracerProvider:
     exporter = otlp_span_exporter(jaeger.endpoint(protocol))
     provider.add_span_processor(BatchSpanProcessor(exporter))
     return provider
-
-
-def _references(span: dict[str, Any]) -> dict[str, str]:
-    return {reference["refType"]: reference["spanID"] for reference in span["references"]}
 
 
 def test_a_trace_is_found_as_it_was(
@@ -87,9 +63,9 @@ def test_a_trace_is_found_as_it_was(
     assert jaeger.service(trace_id) == "shop"
     failed, completed = found[first.span_id.hex()], found[second.span_id.hex()]
     (operation,) = (span for span in found.values() if span["operationName"] == "summarise")
-    assert _references(operation) == {"CHILD_OF": f"{work.get_span_context().span_id:016x}"}
-    assert _references(failed) == {"CHILD_OF": operation["spanID"]}
-    assert _references(completed) == {
+    assert references(operation) == {"CHILD_OF": f"{work.get_span_context().span_id:016x}"}
+    assert references(failed) == {"CHILD_OF": operation["spanID"]}
+    assert references(completed) == {
         "CHILD_OF": operation["spanID"],
         "FOLLOWS_FROM": first.span_id.hex(),
     }

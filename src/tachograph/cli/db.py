@@ -10,6 +10,7 @@ import typer
 from rich.progress import Progress
 
 from tachograph.cli.options import DEFAULT_DB, Db
+from tachograph.cli.otel import collector
 from tachograph.cli.output import stderr
 from tachograph.openrouter.usage import read_usage
 from tachograph.settings import Settings
@@ -80,7 +81,11 @@ def check(db: Db = DEFAULT_DB) -> None:
 
 @app.command()
 def replay(db: Db = DEFAULT_DB) -> None:
-    """Store what processes that died left in their journals; those of the living are left alone."""
+    """Store what processes that died left in their journals; those of the living are left alone.
+
+    Their spans go to OTEL_EXPORTER_OTLP_ENDPOINT where that is set.
+    """
+    collector()
     folder = journal_folder(db, Settings.of(url=db).journal_dir)
     journals = stored = 0
     with writing(db) as engine, Progress(console=stderr, transient=True) as progress:

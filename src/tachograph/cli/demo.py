@@ -13,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from tachograph import Recorder, analytics
 from tachograph.cli import prices
+from tachograph.cli.otel import collector
 from tachograph.cli.output import digits, stderr
 from tachograph.cli.report import show_report
 from tachograph.demo.apps import openai_installed, run
@@ -25,6 +26,8 @@ from tachograph.testing import FakeOpenRouter
 
 FILE = Path("tachograph-demo.db")
 URL = f"sqlite:///{FILE}"
+SERVICE = "tachograph-demo"
+"""In traces, unless OTEL_SERVICE_NAME says another name."""
 
 
 def demo(
@@ -32,11 +35,13 @@ def demo(
 ) -> None:
     """Record some 200 calls to a local stand-in for OpenRouter, and report on them.
 
-    Needs no key, no network and no money. Writes tachograph-demo.db in this folder, anew each time.
+    Needs no key, no network and no money. Writes tachograph-demo.db in this folder, anew each time;
+    spans go to OTEL_EXPORTER_OTLP_ENDPOINT where that is set.
     """
     settings = Settings.of(url=URL)
     if settings.disabled:
         raise SettingsError("TACHOGRAPH_DISABLED is set: the demo would record nothing")
+    spans_to = collector(SERVICE)
     _remove_earlier(settings.journal_dir)
     # all that the demo asks is on this machine: no proxy is to see it
     os.environ["NO_PROXY"] = ",".join(filter(None, (os.environ.get("NO_PROXY"), "127.0.0.1")))
@@ -52,6 +57,9 @@ def demo(
             _send(server.base_url, recorder, calls)
             recorder.flush()
     _report()
+    if spans_to is not None:
+        service = os.environ["OTEL_SERVICE_NAME"]
+        typer.echo(f"Their spans go to {spans_to}, as those of the service {service}.")
 
 
 def _remove_earlier(journal_dir: Path | None) -> None:
