@@ -20,13 +20,13 @@ ENVIRONMENTS = {
     "httpx": ["httpx==0.28.1"],
     "httpx2": ["httpx2==2.16.2"],
     "instructor": ["instructor==1.17.0"],
-    "langchain-openai": ["langchain-openai==1.7.4"],
+    "langchain-openai": ["langchain-openai==1.7.2"],
     "langchain-openrouter": ["langchain-openrouter==0.2.9"],
-    "litellm": ["litellm==1.109.0"],
+    "litellm": ["litellm==1.104.5"],
     "openai": ["openai[aiohttp]==3.52.0"],
     "openai-2": ["openai[aiohttp]==2.54.0"],
     "openrouter": ["openrouter==1.3.84"],
-    "opentelemetry-instrument": ["openai==3.52.0", "opentelemetry-distro==0.66b2"],
+    "opentelemetry-instrument": ["openai==3.52.0", "opentelemetry-distro==0.66b1"],
     "pydantic-ai": ["pydantic-ai-slim[openai,openrouter]==2.68.0"],
 }
 """By name, what is installed beside tachograph."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -167,6 +168,17 @@ def test_eight_processes_at_once(engine: sa.Engine) -> None:
         process.stdin.write("go\n")
         process.stdin.flush()
     assert [process.communicate(timeout=60)[0] for process in processes] == [f"{REVISION}\n"] * 8
+
+
+def test_files_of_one_process_at_once(tmp_path: Path) -> None:
+    """Each thread's own: Alembic knows one connection a process."""
+    engines = [open_engine(f"sqlite:///{tmp_path}/{number}.db") for number in range(4)]
+    with ThreadPoolExecutor(len(engines)) as pool:
+        list(pool.map(migrate.ensure, engines))
+    for engine in engines:
+        assert migrate.current(engine) == REVISION
+        assert structure(engine) == structure(engines[0])
+        engine.dispose()
 
 
 def test_the_view_shows_calls_readably(engine: sa.Engine) -> None:

@@ -7,6 +7,7 @@ upgrade at once one does it and the others find it done.
 
 from __future__ import annotations
 
+import threading
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,6 +26,10 @@ if TYPE_CHECKING:
 
 # any number that others are unlikely to lock: "tachogra" in ASCII
 _ADVISORY_LOCK = 0x746163686F677261
+
+# Alembic keeps in a global what it is working on: two recorders of one process that create their
+# databases at once would each write into the other's
+_alembic = threading.Lock()
 
 
 def ensure(engine: sa.Engine) -> None:
@@ -72,7 +77,8 @@ def upgrade(engine: sa.Engine, revision: str = "head", *, partitioned: bool = Fa
             raise _out_of_date(engine, found)
         from alembic import command
 
-        command.upgrade(_config(connection, partitioned), revision)
+        with _alembic:
+            command.upgrade(_config(connection, partitioned), revision)
 
 
 def downgrade(engine: sa.Engine, revision: str) -> None:
@@ -80,7 +86,8 @@ def downgrade(engine: sa.Engine, revision: str) -> None:
     with _clearly(engine), write_transaction(engine) as connection:
         from alembic import command
 
-        command.downgrade(_config(connection), revision)
+        with _alembic:
+            command.downgrade(_config(connection), revision)
 
 
 def _revision(connection: sa.Connection) -> str | None:
