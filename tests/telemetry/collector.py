@@ -13,7 +13,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 Manner = Literal["takes", "refuses", "slow", "hangs"]
 
-SLOW_SECONDS = 1.0
+SLOW_SECONDS = 3.0
 
 
 class Collector(ThreadingHTTPServer):

@@ -1,0 +1,98 @@
+"""A collector that refuses, is slow or never answers: calls go on, programs end, all is kept."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tachograph.analytics import read_calls
+from tachograph.testing import FakeOpenRouter
+from tests.telemetry.collector import Collector, collecting
+
+CALLS = 30
+
+# Spans go out one by one, so that the exporter is stuck while calls are still being made.
+APP = """
+import sys, time
+import httpx, tachograph
+tachograph.configure_otel()
+recorder = tachograph.Recorder("sqlite:///calls.db", base_urls=[sys.argv[1]])
+client = tachograph.instrument(httpx.Client(base_url=sys.argv[1]), recorder)
+ask = {"model": "openai/gpt-5-mini", "messages": [{"role": "user", "content": "Hello"}]}
+longest = 0.0
+for _ in range(int(sys.argv[2])):
+    began = time.perf_counter()
+    client.post("chat/completions", json=ask).raise_for_status()
+    longest = max(longest, time.perf_counter() - began)
+    recorder.flush()
+print(longest, time.time())
+"""
+
+
+def _run(server: FakeOpenRouter, folder: Path, endpoint: str) -> tuple[float, float]:
+    """Runs the app; seconds of its slowest call, and of its exit."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("OTEL_")}
+    said = subprocess.run(
+        [sys.executable, "-c", APP, server.base_url, str(CALLS)],
+        cwd=folder,
+        env={
+            **kept,
+            "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint,
+            "OTEL_SERVICE_NAME": "shop",
+            "OTEL_BSP_MAX_EXPORT_BATCH_SIZE": "1",
+            "OTEL_BSP_SCHEDULE_DELAY": "1",
+        },
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    ).stdout
+    ended = time.time()
+    longest, end = map(float, said.split())
+    return longest, ended - end
+
+
+@contextmanager
+def _gone() -> Iterator[Collector]:
+    """Nobody listens there."""
+    with collecting() as collector:
+        pass
+    yield collector
+
+
+@pytest.mark.parametrize("manner", ["gone", "refuses", "slow", "hangs"])
+def test_calls_go_on_the_program_ends_and_the_spans_are_sent_later(
+    manner: Any, tmp_path: Path
+) -> None:
+    """The app needs a second or two for all of its calls; were one of them to wait for this
+    collector, it would take that long itself. Bounds leave room for a slow machine."""
+    with FakeOpenRouter() as server, _gone() if manner == "gone" else collecting(manner) as bad:
+        longest, exit_seconds = _run(server, tmp_path, bad.url)
+        got = {span.span_id.hex() for span in bad.spans}
+    assert longest < 1
+    assert exit_seconds < 5
+
+    url = f"sqlite:///{tmp_path / 'calls.db'}"
+    calls = read_calls(url)
+    assert len(calls) == CALLS
+    recorded = set(calls["span_id"])
+    assert got < recorded, "some were lost, or this test shows nothing"
+    with collecting() as good:
+        _export(tmp_path, url, good.url)
+    sent = [span.span_id.hex() for span in good.spans]
+    assert sorted(sent) == sorted(recorded)
+    assert good.services == {"shop"}
+
+
+def _export(folder: Path, db: str, endpoint: str) -> None:
+    program = "from tachograph.cli import main; main()"
+    arguments = ["export", "spans", "--db", db, "--since", "1h", "--endpoint", endpoint]
+    subprocess.run([sys.executable, "-c", program, *arguments], cwd=folder, check=True, timeout=60)
