@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 from msgspec.structs import astuple
 
 from tachograph.core.ids import uuid7
+from tachograph.jobs import JobCall, Jobs
 from tachograph.live import Live
 from tachograph.openrouter.requests import read_request
-from tachograph.operation import current_operation, place_of
+from tachograph.openrouter.text import fit
+from tachograph.operation import Operation, current_operation, place_of
 from tachograph.targets import Targets
 
 if TYPE_CHECKING:
@@ -27,6 +29,7 @@ class Beginning:
         self._service_name = settings.service_name
         self._environment = settings.environment
         self._spans = spans
+        self._jobs = Jobs()
 
     def live(self, sink: Sink, request: Any) -> Live | None:
         """The call that this request begins; None when it is not OpenRouter's."""
@@ -36,11 +39,13 @@ class Beginning:
         headers = {name.lower(): value for name, value in request.headers.raw}
         body = _body(request)
         facts = read_request(body) if body else None
-        operation = current_operation.get()
+        operation = self._jobs.operation(target.job_id) or current_operation.get()
         started_us = time_ns() // 1000
         call_id = uuid7(started_us)
         retries = headers.get(b"x-stainless-retry-count")
-        place = place_of(call_id, request, body, retries)
+        place = place_of(call_id, request, body, retries, operation)
+        session = (operation and operation.session_id) or _session(facts, headers)
+        user = (operation and operation.user_id) or (facts.user_id if facts else None)
         begun = (
             call_id,
             place.operation_id,
@@ -48,8 +53,8 @@ class Beginning:
             place.resend_count,
             target.operation_name,
             operation.name if operation else None,
-            (operation and operation.session_id) or _session(facts, headers),
-            (operation and operation.user_id) or (facts.user_id if facts else None),
+            session,
+            user,
             operation.tags if operation else None,
             self._service_name,
             self._environment,
@@ -61,6 +66,10 @@ class Beginning:
             _length(body, headers),
             started_us,
         )
+        job = None
+        if target.dialect == "job":
+            operation = operation or Operation.begun_at(place, session, user)
+            job = JobCall(self._jobs, target.job_id, operation)
         span = self._spans.begin(place.resend_of)
         return Live(
             sink,
@@ -68,6 +77,7 @@ class Beginning:
             body,
             place,
             target.dialect,
+            job,
             begun,
             _NO_SPAN if span is None else (*astuple(span), place.resend_of),
             perf_counter_ns(),
@@ -78,7 +88,7 @@ def _session(facts: Any, headers: dict[bytes, bytes]) -> str | None:
     if facts is not None and facts.session_id:
         return str(facts.session_id)
     header = headers.get(b"x-session-id")
-    return None if header is None else header.decode("latin-1")[:256]
+    return None if header is None else fit(header.decode("latin-1"))[:256]
 
 
 def _body(request: Any) -> bytes | None:

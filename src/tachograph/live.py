@@ -10,21 +10,25 @@ from email.utils import parsedate_to_datetime
 from time import perf_counter_ns, time_ns
 from typing import TYPE_CHECKING, Any, Protocol
 
+from tachograph.content import Overheard
 from tachograph.core.capture import Capture
 from tachograph.core.records import Call, Outcome
 from tachograph.openrouter.failures import (
     Failure,
-    clean,
     edge_failure,
     failure_of,
     transport_failure,
 )
 from tachograph.openrouter.readers import reader_for
+from tachograph.openrouter.text import fit
 from tachograph.operation import Place, note_failure
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from tachograph.content import ContentCapture
+    from tachograph.core.records import Content
+    from tachograph.jobs import JobCall
     from tachograph.openrouter.endpoints import Dialect
 
 _STREAM = Call.__struct_fields__.index("stream")
@@ -57,6 +61,8 @@ class Live:
     _header_provider: str | None = None
     _cache_status: str | None = None
     _retry_after: str | None = None
+    _content_type: str = ""
+    _overheard: Overheard | None = None
 
     def __init__(
         self,
@@ -65,6 +71,7 @@ class Live:
         body: bytes | None,
         place: Place,
         dialect: Dialect,
+        job: JobCall | None,
         begun: tuple[Any, ...],
         trace: tuple[Any, ...],
         started_ns: int,
@@ -75,11 +82,17 @@ class Live:
         self._request = request
         self._body = body
         self._place = place
+        self._job = job
         self._begun = begun
         self._trace = trace
         self._started_ns = self._last_ns = started_ns
         self._answer = reader_for(dialect)
         self._capture = Capture(self._answer)
+
+    @property
+    def request(self) -> Any:
+        """As it was handed to the transport."""
+        return self._request
 
     @property
     def place(self) -> Place:
@@ -106,8 +119,9 @@ class Live:
             self._status = status
             named = {name.lower(): value for name, value in headers}
             get = named.get
+            self._content_type = get(b"content-type", b"").decode("latin-1")
             self._capture.head(
-                get(b"content-type", b"").decode("latin-1"),
+                self._content_type,
                 "" if decoded else get(b"content-encoding", b"").decode("latin-1"),
             )
             self._header_generation_id = _text(get(b"x-generation-id"))
@@ -160,6 +174,10 @@ class Live:
         """The process ends while the call runs."""
         self._end(None, None, "interrupted")
 
+    def overhear(self, capture: ContentCapture) -> None:
+        """Keeps content as well, as far as this lets it."""
+        self._capture.reader = self._overheard = Overheard(self._answer, capture)
+
     def begun(self) -> Call:
         """The record of a call of which nothing more will be known if the process dies."""
         return self._call("abandoned", Failure("interrupted"), None)
@@ -174,9 +192,11 @@ class Live:
             outcome, failure = self._judge(exc, how)
             if outcome == "failed":
                 self._note_failure()
+            if self._job is not None:
+                self._job.ended(self._answer)
             if at_ns is not None and exc is None and outcome != "abandoned":
                 at_ns = self._last_ns
-            self._sink.ended(self, self._call(outcome, failure, at_ns))
+            self._sink.ended(self, self._call(outcome, failure, at_ns, self._content()))
         except Exception as trouble:
             self._sink.troubled(trouble)
 
@@ -207,7 +227,7 @@ class Live:
         foreign = capture.response_bytes and not answer.terminal and capture.undecodable is None
         if answer.error is None and self._exhausted and foreign:
             return edge_failure(status)
-        return failure_of(status, answer.error)
+        return failure_of(status, answer.error, answer.error_type)
 
     def _note_failure(self) -> None:
         if not self._failure_noted:
@@ -216,7 +236,24 @@ class Live:
             sending = trace_id + span_id if trace_id and span_id else None
             note_failure(self._request, self._body, self._place, sending)
 
-    def _call(self, outcome: Outcome, failure: Failure | None, at_ns: int | None) -> Call:
+    def _content(self) -> Content | None:
+        if self._overheard is None:
+            return None
+        try:
+            size = self._capture.response_bytes
+            medium = f"[{self._content_type}, {size} bytes]" if self._capture.binary else None
+            return self._overheard.content(self._body, medium)
+        except Exception as exc:
+            self._sink.troubled(exc)
+            return None
+
+    def _call(
+        self,
+        outcome: Outcome,
+        failure: Failure | None,
+        at_ns: int | None,
+        content: Content | None = None,
+    ) -> Call:
         answer, capture = self._answer, self._capture
         fields = (
             *self._begun,
@@ -242,6 +279,7 @@ class Live:
             None if answer.routing is None else answer.routing.decode("utf-8", "replace"),
             answer.usage,
             *self._trace,
+            content,
         )
         return Call(*fields)  # by position: by keywords it takes nine times as long
 
@@ -250,7 +288,7 @@ class Live:
 
 
 def _text(header: bytes | None) -> str | None:
-    return None if not header else clean(header.decode("latin-1"))[:256]
+    return None if not header else fit(header.decode("latin-1"))[:256]
 
 
 def _retry_after_seconds(header: str) -> float | None:

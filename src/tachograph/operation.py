@@ -15,7 +15,7 @@ from zlib import crc32
 
 import msgspec
 
-from tachograph.openrouter.failures import clean
+from tachograph.openrouter.text import fit
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -43,15 +43,22 @@ class Operation:
         user: str | None,
         tags: Mapping[str, Any] | None,
     ) -> None:
-        self.name = None if name is None else clean(name)
-        self.session_id = None if session is None else clean(session)
-        self.user_id = None if user is None else clean(user)
+        self.name = None if name is None else fit(name)
+        self.session_id = None if session is None else fit(session)
+        self.user_id = None if user is None else fit(user)
         self.tags = None
         if tags:
-            self.tags = msgspec.json.encode({clean(k): _plain(v) for k, v in tags.items()}).decode()
+            self.tags = msgspec.json.encode({fit(k): _plain(v) for k, v in tags.items()}).decode()
         self._id: bytes | None = None
         self._attempts = 0
         self._lock = threading.Lock()
+
+    @classmethod
+    def begun_at(cls, place: Place, session: str | None, user: str | None) -> Operation:
+        """The operation, which nobody named, of a call that stands at this place in it."""
+        operation = cls(None, session, user, None)
+        operation._id, operation._attempts = place.operation_id, place.attempt
+        return operation
 
     def place(self, call_id: bytes, resend_count: int, resend_of: bytes | None) -> Place:
         """The place of its next call."""
@@ -76,15 +83,20 @@ current_operation: ContextVar[Operation | None] = ContextVar("tachograph_operati
 _latest_failed: ContextVar[FailedSending | None] = ContextVar("tachograph_failed", default=None)
 
 
-def place_of(call_id: bytes, request: Any, body: bytes | None, retry_count: bytes | None) -> Place:
-    """The place of a call that begins: in the named operation, after the sending that it repeats,
-    or in an operation of its own.
+def place_of(
+    call_id: bytes,
+    request: Any,
+    body: bytes | None,
+    retry_count: bytes | None,
+    operation: Operation | None,
+) -> Place:
+    """The place of a call that begins: in the operation that is known, after the sending that it
+    repeats, or in an operation of its own.
 
     A re-sending is the same request object (openrouter's SDK), or the same body with openai's
     `x-stainless-retry-count` above 0, after a sending that failed in the same context.
     """
     earlier = _earlier_sending(request, body, retry_count)
-    operation = current_operation.get()
     if earlier is None:
         return Place(call_id, 1, 0) if operation is None else operation.place(call_id, 0, None)
     place, sending = earlier.place, earlier.sending
@@ -120,4 +132,4 @@ def _plain(value: Any) -> Any:
     """A tag's value as JSON: numbers, booleans and null stay, all else becomes text."""
     if value is None or isinstance(value, bool | int | float):
         return value
-    return clean(str(value))
+    return fit(str(value))

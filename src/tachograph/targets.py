@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
 from tachograph.errors import SettingsError
-from tachograph.openrouter.endpoints import API_ROOTS, endpoint_of
+from tachograph.openrouter.endpoints import API_ROOTS, endpoint_of, job_of
+from tachograph.openrouter.text import redact
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -29,6 +30,8 @@ class Target(NamedTuple):
     path: str
     operation_name: str | None
     dialect: Dialect
+    job_id: str | None
+    """Of the job that is asked for."""
 
 
 class _Base(NamedTuple):
@@ -67,7 +70,7 @@ class Targets:
         if known is None:
             if len(self._sdks) >= _MOST:
                 self._sdks.clear()
-            known = self._sdks[user_agent] = _sdk(user_agent.decode("latin-1"))
+            known = self._sdks[user_agent] = _sdk(redact(user_agent.decode("latin-1")))
         return known
 
     def key_hash(self, headers: dict[bytes, bytes]) -> str | None:
@@ -97,7 +100,7 @@ class Targets:
 def _target(host: str, port: int | None, path: str) -> Target:
     endpoint = endpoint_of(path)
     shown = host if port is None else f"{host}:{port}"
-    return Target(shown, endpoint.path, endpoint.operation_name, endpoint.dialect)
+    return Target(shown, endpoint.path, endpoint.operation_name, endpoint.dialect, job_of(path))
 
 
 def _base(url: str) -> _Base:

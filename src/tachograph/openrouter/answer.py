@@ -6,11 +6,12 @@ it is empty. Nothing here raises: what cannot be read stays None.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from typing import Any
 
 import msgspec
+
+from tachograph.openrouter.text import redact_json, repaired, text_of
 
 USAGE_BYTES = 64 * 1024
 """A usage object longer than this is not one."""
@@ -34,6 +35,7 @@ class Members(Late, gc=False):
     id: Any = None
     model: Any = None
     provider: Any = None
+    error_type: Any = None
 
 
 class Answer:
@@ -49,6 +51,8 @@ class Answer:
     failed: bool = False
     """An error inside the answer, or finish_reason `error`."""
     error: bytes | None = None
+    error_type: str | None = None
+    """OpenRouter's word for the error, where it stands beside it and not in it."""
     response_model: str | None = None
     provider: str | None = None
     generation_id: str | None = None
@@ -57,6 +61,8 @@ class Answer:
     service_tier: str | None = None
     routing: bytes | None = None
     usage: bytes | None = None
+    job_id: str | None = None
+    """Of the job that the answer is about."""
 
     def body(self, data: bytes) -> None:
         """Reads a whole JSON answer."""
@@ -67,18 +73,22 @@ class Answer:
 
     def event(self, data: bytes) -> None:
         """Reads the data of one event."""
-        if data == b"[DONE]":
+        if data.startswith(b"[DONE]"):
             self.terminal = True
             return
-        message = self._decode(self._later if self.has_token else self._first, data)
+        message = self._decode(self._piece, data)
         if message is not None:
             self.chunks += 1
             self._event(message)
 
     # what a dialect says
     _whole: Callable[[bytes], Any]
-    _first: Callable[[bytes], Any]
-    _later: Callable[[bytes], Any]
+    """Decodes a whole answer."""
+    _piece: Callable[[bytes], Any]
+    """Decodes an event."""
+    _odd: tuple[Callable[[bytes], Any], ...] = ()
+    """Decode what has parts of unforeseen types; each takes less for granted than the one before.
+    """
 
     def _message(self, message: Any) -> None:
         raise NotImplementedError
@@ -87,12 +97,25 @@ class Answer:
         raise NotImplementedError
 
     def _decode(self, decode: Callable[[bytes], Any], data: bytes) -> Any:
-        """The message; with its members alone where a part of it has an unforeseen type; None
+        """The message; with what can be read where a part of it has an unforeseen type; None
         where it is no JSON object."""
         try:
             return decode(data)
         except (msgspec.DecodeError, UnicodeDecodeError):
-            return _decode_odd(decode, data)
+            pass
+        except RecursionError:
+            return None
+        for read in (decode, *self._odd):
+            for text in (data, repaired(data)):
+                try:
+                    return read(text)
+                except msgspec.ValidationError:
+                    break
+                except (msgspec.DecodeError, UnicodeDecodeError):
+                    continue
+                except RecursionError:
+                    return None
+        return None
 
     def _common(self, message: Members) -> None:
         """The members that every dialect has at the top of an answer."""
@@ -102,6 +125,8 @@ class Answer:
             self.generation_id = text_of(message.id) or self.generation_id
         if message.provider:
             self.provider = text_of(message.provider) or self.provider
+        if message.error_type:
+            self.error_type = text_of(message.error_type) or self.error_type
         self._late(message)
 
     def _late(self, message: Late) -> None:
@@ -121,40 +146,14 @@ class Answer:
             self.error = body[:USAGE_BYTES]
 
 
-_members = msgspec.json.Decoder(Members).decode
-
-# Half of a surrogate pair: some providers cut an emoji in two, each half in a chunk of its own.
-_HALF = re.compile(
-    rb"\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F])"
-    rb"|(?<!\\u[dD][89abAB][0-9a-fA-F]{2})\\u[dD][c-fC-F][0-9a-fA-F]{2}"
-)
-
-
-def _decode_odd(decode: Callable[[bytes], Any], data: bytes) -> Any:
-    for read in (decode, _members):
-        for text in (data, _repaired(data)):
-            try:
-                return read(text)
-            except msgspec.ValidationError:
-                break
-            except (msgspec.DecodeError, UnicodeDecodeError):
-                continue
-    return None
-
-
-def _repaired(data: bytes) -> bytes:
-    """The text with what is no Unicode replaced, so that the rest can be read."""
-    return _HALF.sub(rb"\\ufffd", data.decode("utf-8", "replace").encode())
-
-
-def text_of(value: Any) -> str | None:
-    """A short text, or None for anything else."""
-    if isinstance(value, str) and value and len(value) <= 512:
-        return value if "\0" not in value else value.replace("\0", "")
-    return None
+def says_something(raw: msgspec.Raw) -> bool:
+    """Whether a member is there and not empty."""
+    return bytes(raw) not in NOTHING
 
 
 def _object(raw: msgspec.Raw) -> bytes | None:
-    """The bytes of an object that is not null and not beyond all measure."""
+    """The bytes of an object that says something and is not beyond all measure."""
     data = bytes(raw)
-    return data if data[:1] == b"{" and len(data) <= USAGE_BYTES else None
+    if data[:1] != b"{" or data in NOTHING or len(data) > USAGE_BYTES:
+        return None
+    return redact_json(data)

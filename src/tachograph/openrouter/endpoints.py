@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 from typing import Literal, NamedTuple
 
-Dialect = Literal["chat", "responses", "messages"]
+Dialect = Literal["chat", "responses", "messages", "images", "job", "account"]
+"""`chat` is also that of plain answers; `account` that of answers which never cost anything."""
 
 API_ROOTS = ("/api/v1", "/api/beta", "/api/alpha")
 """What stands before the paths of this module in a URL of openrouter.ai."""
@@ -33,23 +34,45 @@ _TABLE = (
     Endpoint("/presets/{slug}/messages", "chat", "messages"),
     Endpoint("/embeddings", "embeddings", "chat"),
     Endpoint("/rerank", "rerank", "chat"),
-    Endpoint("/images", "image_generation", "chat"),
+    Endpoint("/images", "image_generation", "images"),
     Endpoint("/audio/speech", "speech", "chat"),
     Endpoint("/audio/transcriptions", "transcription", "chat"),
-    Endpoint("/videos", "video_generation", "chat"),
-    Endpoint("/videos/models", None, "chat"),
-    Endpoint("/videos/{id}", "video_generation", "chat"),
-    Endpoint("/videos/{id}/content", None, "chat"),
-    Endpoint("/batches", "batch", "chat"),
-    Endpoint("/batches/{id}", "batch", "chat"),
+    Endpoint("/videos", "video_generation", "job"),
+    Endpoint("/videos/{id}", "video_generation", "job"),
+    Endpoint("/videos/{id}/content", None, "job"),
+    Endpoint("/batches", "batch", "job"),
+    Endpoint("/batches/{id}", "batch", "job"),
+    Endpoint("/batches/{id}/cancel", "batch", "job"),
     Endpoint("/decisions", "decision", "chat"),
     Endpoint("/systemone", "decision", "chat"),
-    Endpoint("/models", None, "chat"),
-    Endpoint("/models/count", None, "chat"),
-    Endpoint("/models/user", None, "chat"),
-    Endpoint("/models/{author}/{slug}/endpoints", None, "chat"),
-    Endpoint("/model/{author}/{slug}", None, "chat"),
-    Endpoint("/images/models/{author}/{slug}/endpoints", None, "chat"),
+    *(
+        Endpoint(path, None, "account")
+        for path in (
+            "/models",
+            "/models/count",
+            "/models/user",
+            "/models/{author}/{slug}/endpoints",
+            "/model/{author}/{slug}",
+            "/embeddings/models",
+            "/images/models",
+            "/images/models/{author}/{slug}/endpoints",
+            "/videos/models",
+            "/endpoints/zdr",
+            "/providers",
+            "/tools",
+            "/tools/{name}",
+            "/generation",
+            "/generation/content",
+            "/generation/feedback",
+            "/key",
+            "/keys",
+            "/keys/{hash}",
+            "/credits",
+            "/activity",
+            "/analytics/meta",
+            "/analytics/query",
+        )
+    ),
 )
 
 _WORD = re.compile(r"[a-z][a-z_-]{0,40}")
@@ -62,6 +85,15 @@ def endpoint_of(path: str) -> Endpoint:
             return endpoint
     segments = [s if _WORD.fullmatch(s) else "{id}" for s in path.split("/")[1:5] if s]
     return Endpoint("/" + "/".join(segments), None, "chat")
+
+
+def job_of(path: str) -> str | None:
+    """The id of the job that a path below the API's root asks for."""
+    match = _JOB.match(path)
+    return None if match is None else match[1]
+
+
+_JOB = re.compile(r"/(?:videos(?!/models/?$)|batches)/([^/]+)")
 
 
 def _pattern(path: str) -> re.Pattern[str]:

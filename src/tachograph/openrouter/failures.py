@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from tachograph.openrouter.text import clean, fit, redact, repaired
+
 MESSAGE_CHARACTERS = 500
 """Longer messages are cut."""
 
@@ -45,52 +47,64 @@ _BY_STATUS = {
     529: "provider_overloaded",
 }
 
-# OpenRouter's documented `error_type` words that have another name here.
+# Words of OpenRouter's documents, and of the two APIs that it speaks besides its own, that have
+# another name here.
 _BY_ERROR_TYPE = {
     "payment_required": "insufficient_credits",
+    "billing_error": "insufficient_credits",
     "rate_limit_exceeded": "rate_limited",
+    "rate_limit_error": "rate_limited",
     "timeout": "gateway_timeout",
+    "timeout_error": "gateway_timeout",
     "server": "server_error",
+    "api_error": "server_error",
     "content_policy_violation": "moderation",
+    "image_content_policy_violation": "moderation",
     "invalid_request_error": "invalid_request",
+    "unprocessable": "invalid_request",
     "authentication_error": "authentication",
     "permission_error": "permission_denied",
     "not_found_error": "not_found",
-    "rate_limit_error": "rate_limited",
     "request_too_large": "payload_too_large",
     "overloaded_error": "provider_overloaded",
-    "api_error": "server_error",
+    "token_limit_exceeded": "max_tokens_exceeded",
     "unmapped": "provider_error",
 }
 _ERROR_TYPES = frozenset(
     {
-        "authentication",
-        "permission_denied",
-        "provider_overloaded",
-        "provider_unavailable",
+        *_BY_ERROR_TYPE.values(),
         "context_length_exceeded",
-        "max_tokens_exceeded",
-        "invalid_request",
+        "provider_unavailable",
         "invalid_prompt",
-        "not_found",
+        "string_too_long",
+        "precondition_failed",
         "refusal",
+        "invalid_image",
+        "image_too_large",
+        "image_too_small",
+        "unsupported_image_format",
+        "image_not_found",
+        "image_download_failed",
     }
 )
 
+# Beside the keys: other tokens, and ids of accounts.
 _SECRETS = re.compile(
-    r"\bsk-[A-Za-z0-9][A-Za-z0-9_-]{8,}"  # API keys of OpenRouter and of its providers
-    r"|\bBearer\s+\S+"
+    r"\bBearer\s+\S+"
     r"|\buser_[A-Za-z0-9]{6,}"
     r"|\borg_[A-Za-z0-9]{6,}"
 )
 
 
-def failure_of(status: int | None, error: bytes | None) -> Failure:
+def failure_of(status: int | None, error: bytes | None, error_type: str | None = None) -> Failure:
     """What an `error` member (JSON; None where the answer has none) and a status say.
 
-    An error inside an answer of status 200 is judged by its own `code`.
+    An error inside an answer of status 200 is judged by its own `code`. `error_type` is
+    OpenRouter's word for it, where it stands beside the member.
     """
     body = _read(error)
+    if error_type is not None:
+        body.setdefault("error_type", error_type)
     code = body.get("code")
     if code is None:
         code = body.get("type")
@@ -101,7 +115,7 @@ def failure_of(status: int | None, error: bytes | None) -> Failure:
     effective = status if status is not None and status >= 400 else _number(code)
     return Failure(
         _word(effective, body, metadata, said),
-        None if code is None else clean(str(code))[:64],
+        None if code is None else fit(str(code))[:64],
         scrub(said, metadata) or None,
     )
 
@@ -123,14 +137,7 @@ def scrub(message: str, metadata: dict[str, Any]) -> str:
     flagged = metadata.get("flagged_input")
     if isinstance(flagged, str) and flagged:
         message = message.replace(flagged, "[flagged input]")
-    return clean(_SECRETS.sub("[redacted]", message))[:MESSAGE_CHARACTERS]
-
-
-def clean(text: str) -> str:
-    """Without what databases refuse: NUL and lone surrogates."""
-    if text.isascii() and "\0" not in text:
-        return text
-    return text.replace("\0", "").encode("utf-8", "replace").decode("utf-8")
+    return clean(_SECRETS.sub("[redacted]", redact(message)))[:MESSAGE_CHARACTERS]
 
 
 def _word(status: int | None, body: dict[str, Any], metadata: dict[str, Any], said: str) -> str:
@@ -152,11 +159,16 @@ def _word(status: int | None, body: dict[str, Any], metadata: dict[str, Any], sa
         return "moderation"
     if status == 403 and "patterns" in metadata:
         return "guardrail"
-    stated = body.get("error_type") or metadata.get("error_type") or body.get("type")
-    if isinstance(stated, str):
-        stated = _BY_ERROR_TYPE.get(stated, stated)
-        if stated in _ERROR_TYPES or stated in _BY_ERROR_TYPE.values():
-            return stated
+    for stated in (
+        body.get("error_type"),
+        metadata.get("error_type"),
+        body.get("code"),
+        body.get("type"),
+    ):
+        if isinstance(stated, str):
+            stated = _BY_ERROR_TYPE.get(stated, stated)
+            if stated in _ERROR_TYPES:
+                return stated
     if "context length" in lower or "context_length" in lower:
         return "context_length_exceeded"
     if "token limit reached" in lower:
@@ -169,9 +181,14 @@ def _word(status: int | None, body: dict[str, Any], metadata: dict[str, Any], sa
 def _read(error: bytes | None) -> dict[str, Any]:
     if not error:
         return {}
-    try:
-        body = msgspec.json.decode(error)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    body = None
+    for text in (error, repaired(error)):
+        try:
+            body = msgspec.json.decode(text)
+            break
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            continue
+    if body is None:
         return {}
     return body if isinstance(body, dict) else {"message": body}
 

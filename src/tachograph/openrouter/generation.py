@@ -13,8 +13,8 @@ import msgspec
 
 from tachograph.core.pricing import round_usd
 from tachograph.core.records import Usage
-from tachograph.openrouter.failures import clean
 from tachograph.openrouter.requests import INT64
+from tachograph.openrouter.text import clean
 
 PATH = "/generation"
 

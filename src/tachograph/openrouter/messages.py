@@ -6,74 +6,97 @@ from typing import Any
 
 import msgspec
 
-from tachograph.openrouter.answer import NOTHING, Answer, Members, text_of
+from tachograph.openrouter.answer import Answer, Late, Members, says_something
+from tachograph.openrouter.text import text_of
 
 
-class _MessagesDelta(msgspec.Struct, gc=False):
+class _Message(Members):
+    type: Any = None
+    stop_reason: Any = None
+
+
+class _Event(Members):
+    type: Any = None
+    message: msgspec.Raw = msgspec.Raw()
+    delta: msgspec.Raw = msgspec.Raw()
+    content_block: msgspec.Raw = msgspec.Raw()
+
+
+class _Piece(msgspec.Struct, gc=False):
+    """A content block, or what is added to one."""
+
+    type: Any = None
     stop_reason: Any = None
     text: msgspec.Raw = msgspec.Raw()
     thinking: msgspec.Raw = msgspec.Raw()
     partial_json: msgspec.Raw = msgspec.Raw()
+    data: msgspec.Raw = msgspec.Raw()
 
 
-class _Message(Members):
-    stop_reason: Any = None
-    type: Any = None
-
-
-class _Block(msgspec.Struct, gc=False):
-    type: Any = None
-
-
-class _MessagesEvent(_Message):
-    message: _Message | None = None
-    delta: _MessagesDelta | None = None
-    content_block: _Block | None = None
+class _Tier(msgspec.Struct, gc=False):
+    service_tier: Any = None
 
 
 class MessagesAnswer(Answer):
     """/messages: cost and final usage come in `message_delta`; a stray [DONE] follows."""
 
     _whole = staticmethod(msgspec.json.Decoder(_Message).decode)
-    _first = staticmethod(msgspec.json.Decoder(_MessagesEvent).decode)
-    _later = _first
+    _piece = staticmethod(msgspec.json.Decoder(_Event).decode)
 
     def event(self, data: bytes) -> None:
         # the [DONE] that OpenRouter adds says nothing that message_stop has not said
-        if data != b"[DONE]":
+        if not data.startswith(b"[DONE]"):
             super().event(data)
 
     def _message(self, message: Any) -> None:
         self._common(message)
-        self._stop(getattr(message, "stop_reason", None))
-        if getattr(message, "type", None) == "error":
+        self._stop(message.stop_reason)
+        if message.type == "error":
             self.failed = True
 
     def _event(self, message: Any) -> None:
-        kind = getattr(message, "type", None)
-        if kind == "message_start" and message.message is not None:
-            # its usage is provisional: counts of output that has not been written yet
-            message.message.usage = msgspec.Raw()
-            self._common(message.message)
-        elif kind == "message_stop":
-            self.terminal = True
-            self._common(message)
+        kind = message.type
+        if kind == "content_block_delta":
+            if not self.has_token:
+                self.has_token = self._speaks(message.delta)
+        elif kind == "content_block_start":
+            if not self.has_token:
+                self.has_token = self._speaks(message.content_block)
+        elif kind == "message_start":
+            started = self._decode(self._whole, bytes(message.message))
+            if started is not None:
+                # its usage is provisional: counts of output that has not been written yet
+                started.usage = msgspec.Raw()
+                self._common(started)
         else:
             self._common(message)
             if kind == "error":
                 self.failed = True
-            delta = getattr(message, "delta", None)
-            if delta is not None:
-                self._stop(delta.stop_reason)
-                if not self.has_token:
-                    self.has_token = any(
-                        bytes(piece) not in NOTHING
-                        for piece in (delta.text, delta.thinking, delta.partial_json)
-                    )
-            block = getattr(message, "content_block", None)
-            if block is not None and block.type == "tool_use":
-                self.has_token = True
+            elif kind == "message_stop":
+                self.terminal = True
+            elif kind == "message_delta":
+                delta = self._decode(_piece, bytes(message.delta))
+                self._stop(delta and delta.stop_reason)
+
+    def _late(self, message: Late) -> None:
+        super()._late(message)
+        if message.usage and self.usage:  # the tier stands in the usage
+            tier = self._decode(_tier, self.usage)
+            self.service_tier = text_of(tier and tier.service_tier) or self.service_tier
+
+    def _speaks(self, raw: msgspec.Raw) -> bool:
+        piece = self._decode(_piece, bytes(raw))
+        return piece is not None and (
+            piece.type == "tool_use"
+            or any(
+                map(says_something, (piece.text, piece.thinking, piece.partial_json, piece.data))
+            )
+        )
 
     def _stop(self, reason: Any) -> None:
         if reason is not None:
             self.finish_reason = text_of(reason) or self.finish_reason
+
+
+_piece = msgspec.json.Decoder(_Piece).decode
+_tier = msgspec.json.Decoder(_Tier).decode

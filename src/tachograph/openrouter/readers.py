@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from tachograph.openrouter.account import AccountAnswer
 from tachograph.openrouter.answer import Answer
 from tachograph.openrouter.chat import ChatAnswer
 from tachograph.openrouter.endpoints import Dialect
+from tachograph.openrouter.images import ImagesAnswer
+from tachograph.openrouter.jobs import JobAnswer
 from tachograph.openrouter.messages import MessagesAnswer
 from tachograph.openrouter.responses import ResponsesAnswer
 
@@ -12,6 +15,9 @@ _READERS: dict[Dialect, type[Answer]] = {
     "chat": ChatAnswer,
     "responses": ResponsesAnswer,
     "messages": MessagesAnswer,
+    "images": ImagesAnswer,
+    "job": JobAnswer,
+    "account": AccountAnswer,
 }
 
 

@@ -1,7 +1,8 @@
 """A request's body -> model, stream, parameters: by an allow-list, so that no content gets in.
 
-A field that has a column goes there; one of `_SAFE` goes to `parameters` with its value; of any
-other only the name is kept.
+A field that has a column goes there; one of `_SAFE` goes to `parameters` with its value, as far as
+that is numbers and single words; of any other only the name is kept. So a field that is invented
+tomorrow, at whatever depth, says no more than its name.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from tachograph.openrouter.failures import clean
+from tachograph.openrouter.text import fit, redact, repaired
 
 INT64 = 2**63 - 1
 
@@ -55,16 +56,15 @@ class RequestFacts:
         parameters = dict(self.parameters or {})
         if self.other is not None:
             parameters["other_fields"] = sorted(self.other)[:32]
-        return msgspec.json.encode(parameters).decode()
+        return redact(msgspec.json.encode(parameters).decode())
 
 
 def read_request(body: bytes) -> RequestFacts | None:
     """The facts of a JSON body; None for any other."""
     if body[:1] not in (b"{", b" ", b"\n", b"\r", b"\t"):
         return None
-    try:
-        fields = _decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    fields = _fields(body)
+    if fields is None:
         return None
     facts = RequestFacts()
     for name, raw in fields.items():
@@ -75,9 +75,22 @@ def read_request(body: bytes) -> RequestFacts | None:
             continue
         try:
             read(facts, name, raw)
-        except (msgspec.DecodeError, UnicodeDecodeError, OverflowError):
+        except (msgspec.DecodeError, UnicodeDecodeError, OverflowError, RecursionError):
             facts.other = [*(facts.other or ()), name]
     return facts
+
+
+def _fields(body: bytes) -> dict[str, msgspec.Raw] | None:
+    try:
+        return _decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        pass
+    except RecursionError:
+        return None
+    try:
+        return _decode(repaired(body))
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
 
 
 _decode = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
@@ -88,7 +101,7 @@ _items = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 # A name or a value longer or stranger than this could be somebody's content.
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}")
-_WORD = re.compile(r"(?!sk-)[\w.:/@~+-]{1,128}")
+_WORD = re.compile(r"[A-Za-z0-9_.:/@~+-]{1,128}")
 
 _Read = Callable[[RequestFacts, str, msgspec.Raw], None]
 
@@ -100,9 +113,15 @@ def _nothing(facts: RequestFacts, name: str, raw: msgspec.Raw) -> None:
 def _string(attribute: str, characters: int) -> _Read:
     def read(facts: RequestFacts, name: str, raw: msgspec.Raw) -> None:
         if bytes(raw) != b"null":
-            setattr(facts, attribute, clean(_text(raw))[:characters])
+            setattr(facts, attribute, fit(_text(raw))[:characters])
 
     return read
+
+
+def _effort(facts: RequestFacts, name: str, raw: msgspec.Raw) -> None:
+    effort = _any(raw)
+    if isinstance(effort, str) and _WORD.fullmatch(effort):
+        facts.reasoning_effort = effort
 
 
 def _stream(facts: RequestFacts, name: str, raw: msgspec.Raw) -> None:
@@ -164,76 +183,70 @@ def _parameter(facts: RequestFacts, name: str, raw: msgspec.Raw) -> None:
 
 
 def _keep(facts: RequestFacts, name: str, value: Any) -> None:
-    value = _safe(value)
+    value = _safe(value, _SAFE[name])
     if value is not None and value != {} and value != []:
         if facts.parameters is None:
             facts.parameters = {}
         facts.parameters[name] = value
 
 
-def _safe(value: Any, depth: int = 0) -> Any:
-    """The value with everything left out that could hold content: numbers and words remain."""
+def _safe(value: Any, members: _Allowed) -> Any:
+    """What is left of a value: numbers, words and lists of them, and the members of that name."""
+    if isinstance(value, dict):
+        kept = {k: _safe(v, members[k]) for k, v in value.items() if k in members}
+        return {k: v for k, v in kept.items() if v is not None and v != {} and v != []}
+    if isinstance(value, list):
+        plain = [v for v in value[:32] if not isinstance(v, list | dict)]
+        return [v for v in (_safe(v, {}) for v in plain) if v is not None]
     if isinstance(value, str):
         return value if _WORD.fullmatch(value) else None
-    if isinstance(value, dict) and depth < 3:
-        inner = {k: _safe(v, depth + 1) for k, v in value.items() if _NAME.fullmatch(k)}
-        return {k: v for k, v in inner.items() if v is not None}
-    if isinstance(value, list) and depth < 3:
-        return [v for v in (_safe(v, depth + 1) for v in value[:32]) if v is not None]
     return value if isinstance(value, bool | int | float) else None
 
 
-_SAFE = (
-    "background",
-    "cache_control",
-    "dimensions",
-    "encoding_format",
-    "frequency_penalty",
-    "image_config",
-    "logprobs",
-    "max_tool_calls",
-    "min_p",
-    "modalities",
-    "models",
-    "n",
-    "parallel_tool_calls",
-    "presence_penalty",
-    "preset",
-    "provider",
-    "quality",
-    "repetition_penalty",
-    "route",
-    "seed",
-    "service_tier",
-    "size",
-    "speed",
-    "store",
-    "stream_options",
-    "thinking",
-    "top_a",
-    "top_k",
-    "top_logprobs",
-    "top_n",
-    "transforms",
-    "truncation",
-    "usage",
-    "verbosity",
+_Allowed = dict[str, Any]
+"""The names of an object's members that are kept, each with those of its own."""
+
+
+def _names(names: str, **nested: _Allowed) -> _Allowed:
+    return {**{name: {} for name in names.split()}, **nested}
+
+
+_PERCENTILES = _names("p50 p75 p90 p99")
+_SAFE: _Allowed = _names(
+    "background dimensions encoding_format frequency_penalty logprobs max_completion_tokens"
+    " max_output_tokens max_tokens max_tool_calls min_p modalities models n parallel_tool_calls"
+    " plugins presence_penalty preset quality repetition_penalty route seed service_tier size"
+    " speed store top_a top_k top_logprobs top_n transforms truncation verbosity",
+    cache_control=_names("type ttl"),
+    image_config=_names("aspect_ratio image_size"),
+    provider=_names(
+        "order only ignore allow_fallbacks require_parameters data_collection zdr"
+        " enforce_distillable_text quantizations",
+        sort=_names("by partition"),
+        max_price=_names("prompt completion request image audio"),
+        preferred_min_throughput=_PERCENTILES,
+        preferred_max_latency=_PERCENTILES,
+    ),
+    reasoning=_names("max_tokens exclude enabled summary context mode"),
+    stream_options=_names("include_usage"),
+    thinking=_names("type budget_tokens"),
+    usage=_names("include"),
 )
 
 _READ: dict[str, _Read] = {
     **dict.fromkeys(("messages", "input", "prompt", "documents", "query", "system"), _nothing),
+    **dict.fromkeys(_SAFE, _parameter),
     "model": _string("model", 256),
     "stream": _stream,
     **dict.fromkeys(("max_tokens", "max_completion_tokens", "max_output_tokens"), _max_tokens),
     "temperature": _float("temperature"),
     "top_p": _float("top_p"),
     "reasoning": _reasoning,
-    "reasoning_effort": _string("reasoning_effort", 64),
+    "reasoning_effort": _effort,
     "response_format": _response_format,
     "text": _response_format,
     "tools": _tools,
     "plugins": _plugins,
     "session_id": _string("session_id", 256),
     "user": _string("user_id", 256),
-    **dict.fromkeys(_SAFE, _parameter),
 }

@@ -6,36 +6,33 @@ from typing import Any
 
 import msgspec
 
-from tachograph.openrouter.answer import NOTHING, USAGE_BYTES, Answer, Members, text_of
+from tachograph.openrouter.answer import USAGE_BYTES, Answer, Members, says_something
+from tachograph.openrouter.text import text_of
 
-
-class _Incomplete(msgspec.Struct, gc=False):
-    reason: Any = None
+_ENDS = ("response.completed", "response.incomplete", "response.failed")
 
 
 class _Response(Members):
     status: Any = None
-    incomplete_details: _Incomplete | None = None
+    incomplete_details: Any = None
+
+
+class _Event(Members):
+    type: Any = None
+    response: msgspec.Raw = msgspec.Raw()
+    delta: msgspec.Raw = msgspec.Raw()
+    item: msgspec.Raw = msgspec.Raw()
 
 
 class _Item(msgspec.Struct, gc=False):
     type: Any = None
 
 
-class _ResponsesEvent(Members):
-    type: Any = None
-    response: _Response | None = None
-    delta: msgspec.Raw = msgspec.Raw()
-    item: _Item | None = None
-    code: Any = None
-
-
 class ResponsesAnswer(Answer):
     """/responses: the usage comes inside `response.completed`."""
 
     _whole = staticmethod(msgspec.json.Decoder(_Response).decode)
-    _first = staticmethod(msgspec.json.Decoder(_ResponsesEvent).decode)
-    _later = _first
+    _piece = staticmethod(msgspec.json.Decoder(_Event).decode)
 
     def body(self, data: bytes) -> None:
         super().body(data)
@@ -50,36 +47,43 @@ class ResponsesAnswer(Answer):
 
     def _message(self, message: Any) -> None:
         self._common(message)
-        status = text_of(getattr(message, "status", None))
+        status = text_of(message.status)
         if status == "failed":
             self.failed = True
-        incomplete = getattr(message, "incomplete_details", None)
         if status is not None:
-            self.finish_reason = (incomplete and text_of(incomplete.reason)) or status
+            details = message.incomplete_details
+            reason = details.get("reason") if isinstance(details, dict) else None
+            self.finish_reason = text_of(reason) or status
 
     def _event(self, message: Any) -> None:
-        kind = getattr(message, "type", None)
+        kind = message.type
+        if message.error or kind == "error" or not isinstance(kind, str):
+            self._common(message)
         if not isinstance(kind, str):
-            self._common(message)
-        elif kind == "error":
+            return
+        if kind in ("error", "response.failed"):
             self.failed = True
-            self._common(message)
-        elif message.response is not None:
-            ended = kind in ("response.completed", "response.incomplete", "response.failed")
-            if ended:
-                self.terminal = True
-                self._message(message.response)
+        if kind in _ENDS:
+            self.terminal = True
+        if message.response:
+            response = self._decode(self._whole, bytes(message.response))
+            if response is None:
+                return
+            if kind in _ENDS:
+                self._message(response)
             else:
-                self._common(message.response)
-            if kind == "response.failed":
-                self.failed = True
+                self._common(response)
         elif not self.has_token:
             self.has_token = (
-                (kind.endswith(".delta") and bytes(message.delta) not in NOTHING)
+                (kind.endswith(".delta") and says_something(message.delta))
                 or kind.endswith(".partial_image")
-                or (
-                    kind == "response.output_item.added"
-                    and message.item is not None
-                    and message.item.type == "function_call"
-                )
+                or (kind == "response.output_item.added" and self._is_call(message.item))
             )
+
+    def _is_call(self, item: msgspec.Raw) -> bool:
+        """Whether an item is a call of one of the caller's tools, which begins with its name."""
+        read = self._decode(_item, bytes(item))
+        return read is not None and read.type in ("function_call", "custom_tool_call")
+
+
+_item = msgspec.json.Decoder(_Item).decode

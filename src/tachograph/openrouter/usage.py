@@ -7,6 +7,7 @@ column cannot hold exactly, goes to `usage_extra` as it was sent.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from decimal import ROUND_HALF_EVEN, Context, Decimal, InvalidOperation
 from typing import Any
@@ -15,38 +16,50 @@ import msgspec
 
 from tachograph.core.records import PICO, Call, Usage
 from tachograph.openrouter.requests import INT64
+from tachograph.openrouter.text import redact, repaired, text_of
 
 _decode = msgspec.json.Decoder(float_hook=Decimal).decode
 _encode = msgspec.json.Encoder(decimal_format="number").encode
 
 _EXACT = Context(prec=80)
 _MOST_USD = Decimal(INT64).scaleb(-12)
+_NUMBER = re.compile(r"-?\d{1,40}(\.\d{1,40})?([eE][+-]?\d{1,3})?", re.ASCII)
+_EXCLUDED = ("cache_read_input_tokens", "cache_creation_input_tokens")
+"""What /messages leaves out of its input_tokens."""
 
 
 def read_usage(call: Call) -> Usage | None:
     """What the call's usage object says; None where it had none that could be read."""
-    if call.usage is None:
-        return None
-    try:
-        sent = _decode(call.usage)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return None
+    sent = None if call.usage is None else _read(call.usage)
     if not isinstance(sent, dict):
         return None
     found: dict[str, Any] = {}
-    _take(sent, _MEMBERS, found)
     if call.path.endswith("/messages"):
-        _add_cached(found)
+        _add_cached(sent)
+        if text_of(sent.get("service_tier")) is not None:
+            del sent["service_tier"]  # it has a column, and was read with the answer
+    _take(sent, _MEMBERS, found)
     extra = _left(sent)
     if extra:
-        found["usage_extra"] = _encode(extra).decode()
+        found["usage_extra"] = redact(_encode(extra).decode())
     return Usage(**found)
 
 
-def _add_cached(found: dict[str, Any]) -> None:
-    if "input_tokens" in found:
-        found["input_tokens"] += found.get("cache_read_input_tokens", 0)
-        found["input_tokens"] += found.get("cache_write_input_tokens", 0)
+def _read(data: bytes) -> Any:
+    for text in (data, repaired(data)):
+        try:
+            return _decode(text)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, InvalidOperation):
+            continue
+    return None
+
+
+def _add_cached(sent: dict[str, Any]) -> None:
+    """Makes the input tokens of /messages those of all endpoints."""
+    counts = [_count(sent.get(name))[0] for name in _EXCLUDED]
+    fresh = _count(sent.get("input_tokens"))[0]
+    if fresh is not None and fresh + sum(filter(None, counts)) <= INT64:
+        sent["input_tokens"] = fresh + sum(filter(None, counts))
 
 
 def _take(sent: dict[str, Any], members: dict[str, Any], found: dict[str, Any]) -> None:
@@ -79,7 +92,7 @@ def _left(sent: dict[str, Any]) -> dict[str, Any]:
 
 
 def _count(value: Any) -> tuple[int | None, bool]:
-    if isinstance(value, Decimal) and value == value.to_integral_value():
+    if isinstance(value, Decimal) and value.adjusted() < 19 and value == value.to_integral_value():
         value = int(value)
     if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= INT64:
         return value, True
@@ -87,7 +100,7 @@ def _count(value: Any) -> tuple[int | None, bool]:
 
 
 def _seconds(value: Any) -> tuple[float | None, bool]:
-    if isinstance(value, int | Decimal) and not isinstance(value, bool):
+    if isinstance(value, int | Decimal) and not isinstance(value, bool) and 0 <= value < INT64:
         return float(value), Decimal(repr(float(value))) == value
     return None, False
 
@@ -95,12 +108,14 @@ def _seconds(value: Any) -> tuple[float | None, bool]:
 def _usd(value: Any) -> tuple[Decimal | None, bool]:
     if isinstance(value, bool) or not isinstance(value, int | Decimal | str):
         return None, False
+    if isinstance(value, str) and not _NUMBER.fullmatch(value):
+        return None, False
     try:
         amount = Decimal(value)
         rounded = amount.quantize(PICO, ROUND_HALF_EVEN, _EXACT)
     except InvalidOperation:
         return None, False
-    if abs(rounded) > _MOST_USD:
+    if rounded.copy_abs() > _MOST_USD:
         return None, False
     return rounded, rounded == amount
 

@@ -1,0 +1,54 @@
+"""Text from outside made fit to be kept: without API keys, without what databases refuse."""
+
+from __future__ import annotations
+
+import re
+
+TEXT_CHARACTERS = 512
+"""No id, name or word of an answer is longer."""
+
+# OpenRouter's keys and those of providers. Where they are known by more than `sk-` they are found
+# in the middle of a word as well.
+_KEY = r"(?:(?<![A-Za-z0-9])sk-|sk-(?:or-v\d|ant|proj|svcacct)-)[A-Za-z0-9_-]{8,}"
+_KEYS = re.compile(_KEY)
+_KEYS_IN_BYTES = re.compile(_KEY.encode())
+
+# Half of a surrogate pair: some providers cut an emoji in two, each half in a chunk of its own.
+_HALF = re.compile(
+    rb"\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F])"
+    rb"|(?<!\\u[dD][89abAB][0-9a-fA-F]{2})\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+)
+
+
+def clean(text: str) -> str:
+    """Without what databases refuse: NUL and lone surrogates."""
+    if text.isascii() and "\0" not in text:
+        return text
+    return text.replace("\0", "").encode("utf-8", "replace").decode("utf-8")
+
+
+def redact(text: str) -> str:
+    """Without API keys."""
+    return text if "sk-" not in text else _KEYS.sub("[redacted]", text)
+
+
+def redact_json(data: bytes) -> bytes:
+    """JSON without API keys."""
+    return data if b"sk-" not in data else _KEYS_IN_BYTES.sub(b"[redacted]", data)
+
+
+def fit(text: str) -> str:
+    """Without API keys and without what databases refuse."""
+    return clean(redact(text))
+
+
+def text_of(value: object) -> str | None:
+    """A short text of an answer, fit to be kept; None for anything else."""
+    if isinstance(value, str) and value and len(value) <= TEXT_CHARACTERS:
+        return fit(value)
+    return None
+
+
+def repaired(data: bytes) -> bytes:
+    """JSON with what is no Unicode replaced, so that the rest can be read."""
+    return _HALF.sub(rb"\\ufffd", data.decode("utf-8", "replace").encode())

@@ -1,0 +1,138 @@
+"""A job's polls belong to the operation that began it, and its cost is counted once."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tachograph import Recorder
+from tachograph.httpx import RecordingTransport
+
+ROOT = "https://openrouter.ai/api"
+DONE = {
+    "id": "job-1",
+    "generation_id": "gen-vid-1790000000-abc",
+    "polling_url": "/api/v1/videos/job-1",
+    "status": "completed",
+    "usage": {"cost": 0.5, "is_byok": False},
+}
+PENDING = {"id": "job-1", "polling_url": "/api/v1/videos/job-1", "status": "pending"}
+
+
+class Bench:
+    """Sends requests to a stand-in that says what it is told."""
+
+    def __init__(self, folder: Path) -> None:
+        self.file = folder / "calls.db"
+
+    def run(self, use: Callable[[Recorder, Callable[..., None]], None]) -> list[dict[str, Any]]:
+        with Recorder(f"sqlite:///{self.file}") as recorder:
+            said: dict[str, Any] = {}
+            answers = httpx.MockTransport(lambda _: httpx.Response(**said))
+
+            def send(method: str, path: str, answer: dict[str, Any], status: int = 200) -> None:
+                said.update(status_code=status, json=answer)
+                client.request(method, ROOT + path, json={"model": "google/veo-3.1", "prompt": "x"})
+
+            with httpx.Client(transport=RecordingTransport(recorder, answers)) as client:
+                use(recorder, send)
+            assert recorder.flush()
+        with sqlite3.connect(self.file) as connection:
+            connection.row_factory = sqlite3.Row
+            rows = [dict(row) for row in connection.execute("SELECT * FROM calls ORDER BY id")]
+        connection.close()
+        return rows
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    return Bench(tmp_path)
+
+
+def column(rows: list[dict[str, Any]], name: str) -> list[Any]:
+    return [row[name] for row in rows]
+
+
+def test_polls_belong_to_the_operation_and_the_cost_is_counted_once(bench: Bench) -> None:
+    def use(recorder: Recorder, send: Callable[..., None]) -> None:
+        with recorder.operation("trailer", session="s-1", tags={"team": "film"}):
+            send("POST", "/v1/videos", PENDING, 202)
+        send("GET", "/v1/videos/job-1", {**PENDING, "status": "in_progress"})
+        for _ in range(3):
+            send("GET", "/v1/videos/job-1", DONE)
+
+    rows = bench.run(use)
+    assert column(rows, "operation_id") == [rows[0]["id"]] * 5
+    assert column(rows, "attempt") == [1, 2, 3, 4, 5]
+    assert column(rows, "resend_count") == [0] * 5
+    assert column(rows, "name") == ["trailer"] * 5
+    assert column(rows, "session_id") == ["s-1"] * 5
+    assert column(rows, "path") == ["/videos", *["/videos/{id}"] * 4]
+    assert column(rows, "billed_picousd") == [None, None, 500_000_000_000, None, None]
+    assert column(rows, "spent_picousd") == [None, None, 500_000_000_000, None, None]
+    assert column(rows, "is_byok") == [None, None, 0, None, None]
+    assert column(rows, "generation_id") == [None] * 2 + ["gen-vid-1790000000-abc"] * 3
+    assert column(rows, "finish_reason") == [None, None, "completed", "completed", "completed"]
+    assert column(rows, "outcome") == ["completed"] * 5
+
+
+@pytest.mark.parametrize("root", ["/v1", "/beta"])
+def test_a_batch_without_a_named_operation(bench: Bench, root: str) -> None:
+    batch = {"id": "gen-batch-1790000000-b", "status": "in_progress", "usage": {"cost": 0.01}}
+
+    def use(recorder: Recorder, send: Callable[..., None]) -> None:
+        send("POST", f"{root}/batches", {**batch, "status": "validating"})
+        send("GET", f"{root}/batches/{batch['id']}", batch)
+        with recorder.operation("another"):
+            for _ in range(2):
+                done = {**batch, "status": "completed", "usage": {"cost": 0.04}}
+                send("GET", f"{root}/batches/{batch['id']}", done)
+
+    rows = bench.run(use)
+    assert column(rows, "operation_id") == [rows[0]["id"]] * 4
+    assert column(rows, "name") == [None] * 4
+    assert column(rows, "path") == ["/batches", *["/batches/{id}"] * 3]
+    assert column(rows, "billed_picousd") == [None, None, 40_000_000_000, None]
+
+
+def test_jobs_are_told_apart(bench: Bench) -> None:
+    def use(recorder: Recorder, send: Callable[..., None]) -> None:
+        for job in ("job-1", "job-2"):
+            send("POST", "/v1/videos", {**PENDING, "id": job}, 202)
+        for job in ("job-2", "job-1"):
+            send("GET", f"/v1/videos/{job}", {**DONE, "id": job})
+
+    rows = bench.run(use)
+    ids = column(rows, "id")
+    assert column(rows, "operation_id") == [ids[0], ids[1], ids[1], ids[0]]
+    assert column(rows, "billed_picousd") == [None, None, 500_000_000_000, 500_000_000_000]
+
+
+def test_a_job_that_failed(bench: Bench) -> None:
+    def use(recorder: Recorder, send: Callable[..., None]) -> None:
+        failed = {**PENDING, "status": "failed", "error": "The provider refused the prompt"}
+        send("GET", "/v1/videos/job-1", failed)
+        send("GET", "/v1/videos/job-1", {"error": {"code": 404, "message": "No such job"}}, 404)
+
+    rows = bench.run(use)
+    assert column(rows, "outcome") == ["failed", "failed"]
+    assert column(rows, "error_type") == ["provider_error", "not_found"]
+    assert rows[0]["error_message"] == "The provider refused the prompt"
+
+
+def test_what_the_account_pages_say_is_no_cost(bench: Bench) -> None:
+    usage = {"id": "gen-1", "usage": {"cost": 3}, "data": {"total_cost": 2, "usage": 2}}
+
+    def use(recorder: Recorder, send: Callable[..., None]) -> None:
+        for path in ("/generation?id=gen-1", "/activity", "/key", "/credits", "/models"):
+            send("GET", f"/v1{path}", usage)
+
+    rows = bench.run(use)
+    assert column(rows, "spent_picousd") == [None] * 5
+    assert column(rows, "generation_id") == [None] * 5
+    assert column(rows, "outcome") == ["completed"] * 5
