@@ -4,6 +4,7 @@ Bare and recorded calls are interleaved in short blocks and measured in CPU time
 (a socket would add noise of hundreds of microseconds); medians over all blocks.
 
     python benchmarks/overhead.py            # prints the table of docs/performance.md
+    python benchmarks/overhead.py --spans    # the same, with OpenTelemetry set up in the app
 """
 
 from __future__ import annotations
@@ -16,11 +17,13 @@ import sys
 import tempfile
 import time
 import tracemalloc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import httpx
 import msgspec
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 
 import tachograph
 from tachograph.httpx import RecordingTransport
@@ -117,16 +120,32 @@ def row(name: str, values: list[float], target: str) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=300)
-    rounds = parser.parse_args().rounds
+    parser.add_argument("--spans", action="store_true", help="with a tracer provider")
+    arguments = parser.parse_args()
+    rounds = arguments.rounds
     print("| added on the caller's thread | median | p90 | target |\n|---|--:|--:|--:|")
     with tempfile.TemporaryDirectory() as folder:
-        recorder = tachograph.Recorder(f"sqlite:///{Path(folder) / 'overhead.db'}")
+        url = f"sqlite:///{Path(folder) / 'overhead.db'}"
+        provider = tracer_provider() if arguments.spans else None
+        recorder = tachograph.Recorder(url, tracer_provider=provider)
         plain_call(recorder, rounds)
         stream_chunks(recorder, rounds)
         finishing(recorder, rounds)
         memory(recorder)
         recorder.close(10)
     import_time()
+
+
+def tracer_provider() -> TracerProvider:
+    """As an app has it, but for the network: spans are batched, and thrown away."""
+
+    class Nowhere(SpanExporter):
+        def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+            return SpanExportResult.SUCCESS
+
+    provider = TracerProvider()
+    provider.add_span_processor(BatchSpanProcessor(Nowhere()))
+    return provider
 
 
 def post(transport: httpx.BaseTransport) -> Callable[[], httpx.Response]:

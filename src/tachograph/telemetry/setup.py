@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("tachograph")
 
-EXIT_SECONDS = 1.25
+EXIT_SECONDS = 1.0
 """How long spans and metrics may hold up the end of the program. What is not out by then is in
 SQL all the same, and `tachograph export spans` sends it."""
 
