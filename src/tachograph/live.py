@@ -79,7 +79,7 @@ class Live:
         """`begun` are the fields of `Call` up to `started_us`, `trace` its last ones: what is
         known when the call begins."""
         self._sink = sink
-        self._request = request
+        self.request = request
         self._body = body
         self._place = place
         self._job = job
@@ -88,11 +88,6 @@ class Live:
         self._started_ns = self._last_ns = started_ns
         self._answer = reader_for(dialect)
         self._capture = Capture(self._answer)
-
-    @property
-    def request(self) -> Any:
-        """As it was handed to the transport."""
-        return self._request
 
     @property
     def place(self) -> Place:
@@ -234,7 +229,7 @@ class Live:
             self._failure_noted = True
             trace_id, span_id = self._trace[:2]
             sending = trace_id + span_id if trace_id and span_id else None
-            note_failure(self._request, self._body, self._place, sending)
+            note_failure(self.request, self._body, self._place, sending)
 
     def _content(self) -> Content | None:
         if self._overheard is None:

@@ -10,11 +10,13 @@ import logging
 import threading
 from collections import deque
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from time import monotonic
 from typing import TYPE_CHECKING, Any, Literal
 
 from tachograph.beginning import Beginning
 from tachograph.lifetime import forget, watch_over
 from tachograph.live import Live
+from tachograph.lookups import Lookups
 from tachograph.openrouter.usage import read_usage
 from tachograph.operation import Operation, current_operation
 from tachograph.pipeline import journal_and_writer
@@ -51,6 +53,8 @@ class Recorder:
     `capture_content` keeps prompts and answers in a table of their own: "full", "metadata" (their
     shape without any text), or a function that is given request and answer as JSON values and
     returns both as they may be kept, or None. None: as TACHOGRAPH_CAPTURE_CONTENT says, else not.
+    `reconcile` looks up what calls cost that ended without a bill, with the key that they were sent
+    with, which is kept in memory alone.
 
     Spans and metrics go to the given providers, else to those that the app has set. With
     `otel_mode="inline"` a call's span is current while it runs, and `propagate=True` sends its
@@ -69,6 +73,7 @@ class Recorder:
         base_urls: Iterable[str] = (),
         durability: Durability | None = None,
         capture_content: Literal[False] | ContentCapture | None = None,
+        reconcile: bool = False,
         api_key_salt: str | None = None,
         tracer_provider: Any = None,
         meter_provider: Any = None,
@@ -85,6 +90,7 @@ class Recorder:
         )
         self.url = settings.db
         self._settings = settings
+        self._reconcile = reconcile
         self._contents = capture_content if callable(capture_content) else settings.contents
         self._spans = Spans(
             tracer_provider, mode=otel_mode, on_foreign_span=on_foreign_span, propagate=propagate
@@ -111,6 +117,8 @@ class Recorder:
             spans=self._signals,
             before_batch=self._end_dropped,
         )
+        asks = self._reconcile and not self._closed
+        self._lookups = Lookups(self.url, self._settings.base_urls) if asks else None
 
     def forked(self) -> None:
         """This is a child process now: what the parent has is the parent's. The child begins
@@ -180,6 +188,8 @@ class Recorder:
             if call.trace_flags and is_foreign(call.trace_flags):
                 call = self._spans.enrich(call, read_usage(call))
             self._journal.append(call)
+            if self._lookups is not None:
+                self._lookups.ended(call, live.request)
         finally:
             if self._writer.idle:
                 self._writer.ring()
@@ -259,11 +269,15 @@ class Recorder:
         if self._closed or self._inherited:
             return True
         self._closed = True
+        until = monotonic() + timeout
         self._end_dropped()
         for live in list(self._open):
             live.interrupt()
         forget(self)
-        return self._writer.close(timeout)
+        done = self._writer.close(timeout)
+        if self._lookups is not None:
+            self._lookups.close(max(0.0, until - monotonic()))
+        return done
 
     def __enter__(self) -> Recorder:
         return self

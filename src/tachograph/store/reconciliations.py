@@ -67,14 +67,17 @@ def find_unreconciled(
 
 def fill_in(
     engine: Engine, book: PriceBook, call_id: bytes, found: Generation, asked_us: int
-) -> None:
-    """Fills in what a generation tells of its call. StoreError when the database fails."""
+) -> bool:
+    """Fills in what a generation tells of its call; False when the call is not stored yet.
+
+    StoreError when the database fails.
+    """
     try:
         book.refresh()
         with write_transaction(engine) as connection:
             row = connection.execute(_ROW.where(calls.c.id == call_id)).one_or_none()
             if row is None:
-                return
+                return False
             if row.billed_usd is None:
                 connection.execute(
                     sa.update(calls).where(calls.c.id == call_id).values(_filled(book, row, found))
@@ -82,6 +85,7 @@ def fill_in(
             _mark(connection, call_id, asked_us, found.usage.billed_usd)
     except sa.exc.DBAPIError as error:
         raise failure(engine.url, error) from error
+    return True
 
 
 def mark_absent(engine: Engine, call_id: bytes, asked_us: int) -> None:
