@@ -54,9 +54,9 @@ def recordings() -> tuple[Recording, ...]:
     return (*_indexed(), *_transcribed())
 
 
-def recorded_chats() -> tuple[Recording, ...]:
-    """Those of `/chat/completions`."""
-    return tuple(r for r in recordings() if r.path == "/chat/completions")
+def recorded_calls() -> tuple[Recording, ...]:
+    """Those of models, without the readings of the catalogue."""
+    return tuple(r for r in recordings() if r.path != "/models")
 
 
 class _Loader(yaml.SafeLoader):
@@ -132,6 +132,17 @@ def _transcribed() -> Iterator[Recording]:
         yield _transcription(f"error-{number}", path, error.http_status, headers, body)
     for file in sorted(other.glob("messages-stream*.sse")):
         yield _transcription(file.stem, "/messages", 200, _SSE, file.read_bytes())
+    for number, line in enumerate(_lines(other / "messages-usage.jsonl")):
+        usage = msgspec.json.decode(line, type=dict[str, msgspec.Raw])["usage"]
+        body = b'{"type":"message","stop_reason":"end_turn","usage":%b}' % usage
+        yield _transcription(f"messages-{number}", "/messages", 200, _JSON, body)
+    for number, line in enumerate(_lines(other / "usage-web-search.2026-09-15.jsonl")):
+        yield _transcription(f"web-search-{number}", "/chat/completions", 200, _JSON, line)
+    (image,) = _lines(other / "image-via-chat-usage-and-generation.2026-04-27.json")
+    body = msgspec.json.decode(image, type=dict[str, msgspec.Raw])[
+        "chat_completion_trimmed_by_author"
+    ]
+    yield _transcription("image-via-chat", "/chat/completions", 200, _JSON, bytes(body))
 
 
 def _transcription(

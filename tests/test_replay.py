@@ -1,5 +1,5 @@
-"""Every recorded chat completion goes over a socket through the middleware, byte for byte, and its
-row says what the recording says.
+"""Every recorded exchange goes over a socket through the middleware, byte for byte, and its row
+says what the recording says.
 
 What a recording says is found here by a plain walk over its JSON, not by the readers under test.
 """
@@ -24,7 +24,7 @@ import tachograph.httpx
 import tachograph.httpx2
 from tachograph import Recorder
 from tachograph.testing import Answer, FakeOpenRouter
-from tests.recordings import Recording, recorded_chats, recordings
+from tests.recordings import Recording, recorded_calls, recordings
 from tests.required import missing
 
 SHELLS = {httpx: tachograph.httpx, httpx2: tachograph.httpx2}
@@ -117,13 +117,24 @@ def replay(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Replay]:
 # --- what a recording says ---
 
 
-def messages(recording: Recording) -> list[dict[str, Any]]:
+def events(recording: Recording) -> list[dict[str, Any]]:
     """Its JSON: the one body, or the data of each event."""
     text = recording.body.decode()
     if not recording.streamed:
         return [json.loads(text, parse_float=Decimal)]
-    data = [event[6:] for event in text.split("\n\n") if event.startswith("data: {")]
+    data = [line[6:] for line in text.split("\n") if line.startswith("data: {")]
     return [json.loads(event, parse_float=Decimal) for event in data]
+
+
+def messages(recording: Recording) -> list[dict[str, Any]]:
+    """The objects that tell facts: events of /responses and /messages have them inside."""
+    found = []
+    for event in events(recording):
+        message = event.get("response") or event.get("message") or event
+        if event.get("type") == "message_start":
+            del message["usage"]  # provisional
+        found.append(message)
+    return found
 
 
 def last(found: list[dict[str, Any]], name: str) -> Any:
@@ -135,23 +146,52 @@ def choices(recording: Recording) -> list[dict[str, Any]]:
     return [choice for m in messages(recording) for choice in m.get("choices") or ()]
 
 
-def failed(recording: Recording) -> bool:
+def finish_reason(recording: Recording) -> str | None:
     found = messages(recording)
+    if recording.path == "/responses":
+        details: dict[str, str] = found[-1].get("incomplete_details") or {}
+        return details.get("reason") or str(found[-1]["status"])
+    if recording.path == "/messages":
+        found = [m.get("delta") or m for m in found]
+        return last(found, "stop_reason")  # type: ignore[no-any-return]
+    return last(choices(recording), "finish_reason")  # type: ignore[no-any-return]
+
+
+def failed(recording: Recording) -> bool:
     return (
         recording.status >= 400
-        or last(found, "error") is not None
-        or last(choices(recording), "finish_reason") == "error"
+        or last(messages(recording), "error") is not None
+        or finish_reason(recording) == "error"
     )
 
 
 def speaks(recording: Recording) -> bool:
     """Whether a piece of content, reasoning or a tool call came in a stream."""
-    deltas = [choice.get("delta") or {} for choice in choices(recording)]
-    return any(d.get(n) for d in deltas for n in ("content", "reasoning", "tool_calls", "images"))
+    pieces = [choice.get("delta") or {} for choice in choices(recording)]
+    for event in events(recording):
+        kind = event.get("type") or ""
+        if kind.endswith("delta"):
+            delta = event["delta"]
+            pieces.append(delta if isinstance(delta, dict) else {"content": delta})
+        elif (event.get("item") or {}).get("type") == "function_call":
+            return True
+    names = ("content", "reasoning", "tool_calls", "images", "text", "thinking", "partial_json")
+    return any(piece.get(name) for piece in pieces for name in names)
 
 
 COLUMNS = {
     "prompt_tokens": "input_tokens",
+    "input_tokens": "input_tokens",
+    "output_tokens": "output_tokens",
+    "input_tokens_details.cached_tokens": "cache_read_input_tokens",
+    "input_tokens_details.cache_write_tokens": "cache_write_input_tokens",
+    "output_tokens_details.reasoning_tokens": "reasoning_output_tokens",
+    "output_tokens_details.thinking_tokens": "reasoning_output_tokens",
+    "cache_read_input_tokens": "cache_read_input_tokens",
+    "cache_creation_input_tokens": "cache_write_input_tokens",
+    "cache_creation.ephemeral_1h_input_tokens": "cache_write_1h_input_tokens",
+    "cost_details.upstream_inference_input_cost": "upstream_input_picousd",
+    "cost_details.upstream_inference_output_cost": "upstream_output_picousd",
     "completion_tokens": "output_tokens",
     "total_tokens": "total_tokens",
     "prompt_tokens_details.cached_tokens": "cache_read_input_tokens",
@@ -170,7 +210,7 @@ COLUMNS = {
 }
 """Where each number of a usage object goes; a number of any other name goes to `usage_extra`."""
 
-USAGE_COLUMNS = {*COLUMNS.values(), "cache_write_1h_input_tokens", "search_units", "audio_seconds"}
+USAGE_COLUMNS = {*COLUMNS.values(), "search_units", "audio_seconds"}
 
 
 def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
@@ -196,6 +236,11 @@ def usage_row(recording: Recording) -> tuple[dict[str, Any], dict[str, Any]]:
                 extra[path] = value
         else:
             columns[column] = value
+    if recording.path == "/messages" and columns["input_tokens"] is not None:
+        # theirs are without what was read from the cache and written to it
+        for name in ("cache_read_input_tokens", "cache_write_input_tokens"):
+            columns["input_tokens"] += columns[name] or 0
+        extra.pop("service_tier", None)
     return columns, extra
 
 
@@ -228,11 +273,11 @@ def expected_row(recording: Recording) -> dict[str, Any]:
     billed, upstream = columns["billed_picousd"], columns["upstream_picousd"]
     spent = billed + upstream if columns["is_byok"] else billed
     native = last(choices(recording), "native_finish_reason")
-    code = error.get("code", native if failed(recording) else None)
+    code = error.get("code", error.get("type", native if failed(recording) else None))
     retry_after = recording.headers.get("retry-after")
     return {
         "operation_name": "chat",
-        "path": "/chat/completions",
+        "path": recording.path,
         "request_model": request["model"],
         "stream": request.get("stream"),
         "request_bytes": len(recording.request_body),
@@ -242,13 +287,13 @@ def expected_row(recording: Recording) -> dict[str, Any]:
         "error_code": None if code is None else str(code),
         "error_message": error.get("message"),
         "retry_after_seconds": None if retry_after is None else float(retry_after),
-        "chunks": len(found) if recording.streamed else None,
+        "chunks": len(events(recording)) if recording.streamed else None,
         "response_model": last(found, "model"),
         "provider": last(found, "provider"),
         "generation_id": last(found, "id") or recording.headers.get("x-generation-id"),
-        "finish_reason": last(choices(recording), "finish_reason"),
+        "finish_reason": finish_reason(recording),
         "native_finish_reason": native,
-        "service_tier": last(found, "service_tier"),
+        "service_tier": last([*found, last(found, "usage") or {}], "service_tier"),
         **columns,
         "spent_picousd": spent,
         "computed_picousd": None,
@@ -262,11 +307,11 @@ def expected_row(recording: Recording) -> dict[str, Any]:
 def test_recordings_are_there() -> None:
     if not recordings():
         missing("the recorded exchanges are not here")
-    assert len([r for r in recorded_chats() if r.expected]) == 66
+    assert len([r for r in recorded_calls() if r.expected]) == 74
 
 
 @pytest.mark.parametrize(
-    "recording", [r for r in recorded_chats() if r.expected], ids=lambda r: r.name
+    "recording", [r for r in recorded_calls() if r.expected], ids=lambda r: r.name
 )
 def test_the_walk_finds_what_the_index_says(recording: Recording) -> None:
     line = recording.expected
@@ -280,12 +325,12 @@ def test_the_walk_finds_what_the_index_says(recording: Recording) -> None:
     assert (usage and {p: float(v) for p, v in leaves(usage)}) == (
         line["usage"] and {p: float(v) for p, v in leaves(line["usage"])}
     )
-    if not recording.streamed:  # of a stream the index has what its last chunk says
+    if not recording.streamed and line["finish_reason"]:  # of a stream: what its last chunk says
         for name in ("finish_reason", "native_finish_reason"):
             assert last(choices(recording), name) == line[name]
 
 
-@pytest.mark.parametrize("recording", recorded_chats(), ids=lambda r: r.name)
+@pytest.mark.parametrize("recording", recorded_calls(), ids=lambda r: r.name)
 def test_the_row_says_what_the_recording_says(recording: Recording, replay: Replay) -> None:
     expected = expected_row(recording)
     _, extra = usage_row(recording)
@@ -299,3 +344,13 @@ def test_the_row_says_what_the_recording_says(recording: Recording, replay: Repl
         ), way
         if "cut" not in way:
             assert row["response_bytes"] == len(recording.body), way
+
+
+@pytest.mark.parametrize(
+    "recording", [r for r in recordings() if r.path == "/models"], ids=lambda r: r.name
+)
+def test_reading_the_catalogue_is_no_call_of_a_model(recording: Recording, replay: Replay) -> None:
+    for row in replay.run(recording).values():
+        assert (row["outcome"], row["path"]) == ("completed", "/models")
+        assert row["operation_name"] is None
+        assert row["cost_source"] == "unknown"
