@@ -83,6 +83,24 @@ def test_traceback_is_shown_when_asked_for(monkeypatch: pytest.MonkeyPatch) -> N
         cli.main()
 
 
+def test_a_reader_that_goes_away_is_no_error(db: str) -> None:
+    """As in `tachograph sql ... | head`."""
+    code = "from tachograph.cli import main; main()"
+    numbers = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n)"
+    query = f"{numbers} SELECT x FROM n LIMIT 100000"
+    with subprocess.Popen(
+        [sys.executable, "-c", code, "sql", query, "--db", db, "--format", "csv"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as writer:
+        assert writer.stdout is not None
+        assert writer.stderr is not None
+        assert writer.stdout.readline() == b"x\n"
+        writer.stdout.close()
+        assert writer.stderr.read() == b""
+        assert writer.wait(60) == 1
+
+
 @pytest.mark.parametrize("name", commands.COMMANDS)
 def test_each_command_is_there(name: str) -> None:
     assert commands.load(name).name == name

@@ -159,6 +159,18 @@ def test_sql_selects(tachograph: Run, db: str) -> None:
     assert (head, line) == (["one", "x", "n"], ["1", "1.25", "-"])
 
 
+def test_sql_shows_people_the_first_rows_and_programs_all(
+    tachograph: Run, db: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tachograph.cli.sql.MOST_LINES", 2)
+    ran = tachograph("sql", "SELECT id FROM call_log", "--db", db)
+    assert len(ran.out.splitlines()) == 2 + 2
+    assert "first 2 rows" in ran.err
+    assert tachograph("sql", "SELECT id FROM call_log LIMIT 2", "--db", db).err == ""
+    written = tachograph("sql", "SELECT id FROM call_log", "--db", db, "--format", "csv").out
+    assert len(written.splitlines()) == 1 + 3
+
+
 @pytest.mark.parametrize(
     "query",
     [

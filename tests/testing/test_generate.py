@@ -119,6 +119,11 @@ def test_a_database_gets_the_same_calls_and_their_prices(
     engine.dispose()
 
 
+def test_a_server_gets_them_too(postgres_url: str) -> None:
+    generate_calls(300, to=postgres_url)
+    assert read_calls(postgres_url).equals(generate_calls(300))
+
+
 def test_the_sums_of_a_report_are_round_enough_to_check(made: pl.DataFrame) -> None:
     report = by_model(made)
     assert report["calls"].sum() == N

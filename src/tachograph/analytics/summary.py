@@ -16,7 +16,7 @@ A quantile is the smallest value with at least that share of the values at or be
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import polars as pl
 
@@ -90,7 +90,7 @@ def by_volume(calls: pl.LazyFrame, keys: Sequence[pl.Expr], *columns: pl.Expr) -
     )
 
 
-def total(report: pl.DataFrame) -> dict[str, object]:
+def total(report: pl.DataFrame) -> dict[str, Any]:
     """The sums over all rows of a report, and the ratios of sums; nothing that needs the calls."""
     sums = report.select(known_sum(pl.col(*_COUNTS, *_TOKENS, *_MONEY)))
     ratios = [_RATIOS[name].alias(name) for name in ("failure_rate", "spent_usd_per_1000_calls")]

@@ -12,7 +12,7 @@ from tachograph.core.ids import uuid7
 from tachograph.core.records import Price
 from tachograph.store.database import open_engine
 from tachograph.store.insert import Inserter, Ledger
-from tachograph.store.migrate import ensure
+from tachograph.store.migrate import upgrade
 from tachograph.store.price_history import record_prices
 from tachograph.store.prices import read_prices
 from tachograph.store.schema import microseconds
@@ -83,7 +83,7 @@ def generate_calls(n: int, seed: int = 0, to: str | None = None) -> pl.DataFrame
         return made_frame(_WORLD, n, seed)
     engine = open_engine(to)
     try:
-        ensure(engine)
+        upgrade(engine)
         _store(engine, replace(_WORLD, price_ids=_stored_prices(engine)), n, seed)
     finally:
         engine.dispose()
