@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -74,6 +75,16 @@ def test_embeddings_are_left_out_and_the_usage_stays() -> None:
     assert result is not None
     assert json.loads(result)["usage"] == {"prompt_tokens": 5}
     assert len(result) < 4096
+
+
+@pytest.mark.parametrize("step", [1, 997, 10**9])
+def test_a_member_that_is_too_large_all_the_same_is_left_out(step: int) -> None:
+    results = [{"index": i, "status": [{"a": "b"}]} for i in range(20_000)]
+    answer = {"id": "b", "results": results, "usage": {"cost": 1}, "more": results, "end": [1]}
+    data = json.dumps(answer).encode()
+    result = skimmed([data[i : i + step] for i in range(0, len(data), step)])
+    assert result is not None
+    assert json.loads(result) == {**answer, "results": None, "more": None}
 
 
 def test_a_text_that_is_too_large_all_the_same_is_given_up() -> None:

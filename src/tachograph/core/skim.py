@@ -1,8 +1,9 @@
 """A large JSON text made small while it passes by: its shape, its keys, its short values.
 
 Long strings (images, speech, long answers) become `"..."`, long runs of numbers (embeddings) are
-left out, and what is nested deeper than any fact of ours is dropped. What comes out is valid JSON
-where what went in was, and is bounded however long the text is.
+left out, and what is nested deeper than any fact of ours is dropped. A member of the outermost
+object that is large all the same (thousands of results) becomes `null`. What comes out is valid
+JSON where what went in was, and is bounded however long the text is.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ RUN_BYTES = 64
 """Runs of numbers, literals, commas and white space up to this length are kept."""
 DEPTH = 8
 """Containers nested deeper lose what is in them."""
+MEMBER_BYTES = 128 * 1024
+"""What is kept of one member of the outermost object at the most."""
 KEPT_BYTES = 256 * 1024
 """What is kept at the most; a text that needs more is given up."""
 
@@ -27,7 +30,16 @@ _QUOTE = ord('"')
 class Skim:
     """Feed it the pieces of one JSON text, then take `result()`."""
 
-    __slots__ = ("_depth", "_escaped", "_in_string", "_kept", "_size", "_token")
+    __slots__ = (
+        "_depth",
+        "_escaped",
+        "_in_string",
+        "_kept",
+        "_member",
+        "_passing",
+        "_size",
+        "_token",
+    )
 
     def __init__(self) -> None:
         self._kept: list[bytes] = []
@@ -36,6 +48,8 @@ class Skim:
         self._in_string = False
         self._escaped = False
         self._depth = 0
+        self._member = (0, 0)  # where the member that is being read began: tokens, bytes
+        self._passing = False  # that member is too large: what is left of it goes by
 
     def feed(self, piece: bytes) -> None:
         at, end = 0, len(piece)
@@ -59,6 +73,8 @@ class Skim:
         if mark == _QUOTE:
             self._in_string = True
         elif mark in _OPENING:
+            if self._depth == 1:
+                self._member = len(self._kept), self._size
             if self._depth < DEPTH:
                 self._keep(piece[stop : stop + 1])
             elif self._depth == DEPTH:
@@ -68,6 +84,8 @@ class Skim:
             self._depth -= 1
             if self._depth < DEPTH:
                 self._keep(piece[stop : stop + 1])
+            if self._depth <= 1:
+                self._passing = False
         return stop + 1
 
     def _string(self, piece: bytes, at: int) -> int:
@@ -106,7 +124,15 @@ class Skim:
         self._token.clear()
 
     def _keep(self, token: bytes) -> None:
+        if self._passing:
+            return
         self._size += len(token)
+        tokens, size = self._member
+        if self._depth > 1 and self._size - size > MEMBER_BYTES:
+            self._passing = True
+            del self._kept[tokens:]
+            self._size = size
+            token = b"null"
         if self._size <= KEPT_BYTES:
             self._kept.append(token)
         else:
