@@ -26,13 +26,14 @@ def test_a_page_works(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         monkeypatch.setenv("OPENROUTER_API_KEY", "any")
         monkeypatch.setenv("OPENROUTER_BASE_URL", server.base_url)
         monkeypatch.setenv("TACHOGRAPH_BASE_URLS", server.base_url)
-        # a page that sets OpenTelemetry up would set it up for all tests that come after
-        monkeypatch.setenv("OTEL_SDK_DISABLED", "true")
         monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:{os.environ['PATH']}")
         try:
             for snippet in snippets(page):
                 if snippet.language == "python":
-                    run_python(snippet, server.base_url, names)
+                    with monkeypatch.context() as patch:
+                        # what is set up in this process stays for the tests that come after
+                        patch.setenv("OTEL_SDK_DISABLED", "true")
+                        run_python(snippet, server.base_url, names)
                 else:
                     run_console(snippet, tmp_path, os.environ)
         finally:
