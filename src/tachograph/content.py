@@ -75,6 +75,8 @@ class Overheard:
             kept = self._capture(asked, said)
             if kept is None:
                 return None
+            if not isinstance(kept, tuple):  # a dict of two would come apart into its names
+                raise TypeError
             asked, said = (masking.clean(value) for value in kept)
         elif self._capture == "metadata":
             asked, said = masking.outline(asked), masking.outline(said)

@@ -28,6 +28,7 @@ _DATA_URL = re.compile(r"data:([\w.+/-]{0,100})[^,\s\"]{0,100};base64,[\w+/=-]*"
 _BEARER = re.compile(r"\bBearer\s+[\w.~+/-]{8,}=*")
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]{200,}={0,2}")
 _KINDS = ("media_type", "mime_type", "format")
+_MARKER = re.compile(r"\[(?:[\w.+/-]{1,100}, )?\d+ (?:characters|numbers|bytes)\]")
 _WORD = re.compile(r"(?!sk-)[\w.:/+-]{1,64}")
 
 _MEDIA = {"b64_json": "image", "file_data": "file"}
@@ -152,7 +153,7 @@ class Masking:
         return self._secrets(clean(text))
 
     def _medium(self, text: str, kind: str | None) -> str:
-        if text.startswith(("https://", "http://")):
+        if not text or text.startswith(("https://", "http://")) or _MARKER.fullmatch(text):
             return self._secrets(clean(text))
         self.left_out["media"] += 1
         shown = kind if kind and _WORD.fullmatch(kind) else "data"
@@ -193,9 +194,6 @@ class Masking:
             ):
                 shape[name] = self._outline(inner, name, depth + 1)
         return shape
-
-
-_MARKER = re.compile(r"\[(?:[\w.+/-]{1,100}, )?\d+ (?:characters|numbers|bytes)\]")
 
 
 def _names_a_tool(value: dict[str, Any], of: str) -> bool:
