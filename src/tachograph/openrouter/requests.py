@@ -106,6 +106,13 @@ _WORD = re.compile(r"[A-Za-z0-9_.:/@~+-]{1,128}")
 _Read = Callable[[RequestFacts, str, msgspec.Raw], None]
 
 
+def _word(value: Any) -> str | None:
+    """A single word that is no key; None for anything else."""
+    if not isinstance(value, str) or not _WORD.fullmatch(value):
+        return None
+    return value if redact(value) == value else None
+
+
 def _nothing(facts: RequestFacts, name: str, raw: msgspec.Raw) -> None:
     """The content itself: not even its name is worth a word."""
 
@@ -119,9 +126,7 @@ def _string(attribute: str, characters: int) -> _Read:
 
 
 def _effort(facts: RequestFacts, name: str, raw: msgspec.Raw) -> None:
-    effort = _any(raw)
-    if isinstance(effort, str) and _WORD.fullmatch(effort):
-        facts.reasoning_effort = effort
+    facts.reasoning_effort = _word(_any(raw))
 
 
 def _stream(facts: RequestFacts, name: str, raw: msgspec.Raw) -> None:
@@ -152,19 +157,16 @@ def _float(attribute: str) -> _Read:
 def _reasoning(facts: RequestFacts, name: str, raw: msgspec.Raw) -> None:
     value = _any(raw)
     if isinstance(value, dict):
-        effort = value.pop("effort", None)
-        if isinstance(effort, str) and _WORD.fullmatch(effort):
-            facts.reasoning_effort = effort
+        facts.reasoning_effort = _word(value.get("effort")) or facts.reasoning_effort
         _keep(facts, name, value)
 
 
 def _response_format(facts: RequestFacts, name: str, raw: msgspec.Raw) -> None:
     value = _any(raw)
-    if name == "text" and isinstance(value, dict):  # of /responses
-        value = value.get("format")
+    if name == "text":  # of /responses
+        value = value.get("format") if isinstance(value, dict) else None
     kind = value.get("type") if isinstance(value, dict) else value
-    if isinstance(kind, str) and _WORD.fullmatch(kind):
-        facts.response_format = kind
+    facts.response_format = _word(kind) or facts.response_format
 
 
 def _tools(facts: RequestFacts, name: str, raw: msgspec.Raw) -> None:
@@ -199,7 +201,7 @@ def _safe(value: Any, members: _Allowed) -> Any:
         plain = [v for v in value[:32] if not isinstance(v, list | dict)]
         return [v for v in (_safe(v, {}) for v in plain) if v is not None]
     if isinstance(value, str):
-        return value if _WORD.fullmatch(value) else None
+        return _word(value)
     return value if isinstance(value, bool | int | float) else None
 
 
