@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 import tachograph
@@ -38,7 +39,7 @@ def test_a_page_works(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
                     run_console(snippet, tmp_path, os.environ)
         finally:
             for value in names.values():
-                if isinstance(value, tachograph.Recorder):
+                if isinstance(value, tachograph.Recorder | httpx.Client):
                     value.close()
 
 
