@@ -19,7 +19,8 @@ if TYPE_CHECKING:
         TachographError,
     )
     from tachograph.process_recording import instrument_all, uninstrument_all
-    from tachograph.recorder import Recorder, Status
+    from tachograph.recorder import Recorder
+    from tachograph.status import Status
     from tachograph.telemetry.setup import configure_otel
 
 __version__ = "0.1.0"
@@ -29,7 +30,7 @@ _HOME = {
     "Recorder": "tachograph.recorder",
     "SchemaOutOfDateError": "tachograph.errors",
     "SettingsError": "tachograph.errors",
-    "Status": "tachograph.recorder",
+    "Status": "tachograph.status",
     "StoreError": "tachograph.errors",
     "TachographError": "tachograph.errors",
     "configure_otel": "tachograph.telemetry.setup",
