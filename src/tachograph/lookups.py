@@ -60,12 +60,10 @@ class Lookups:
     `base_urls` are those that are recorded besides OpenRouter's own.
     """
 
-    def __init__(
-        self, database: str, base_urls: Sequence[str] = (), *, waits: Sequence[float] = WAITS
-    ) -> None:
+    def __init__(self, database: str, base_urls: Sequence[str] = ()) -> None:
         self._database = database
         self._bases = [httpx.URL(url.rstrip("/")) for url in base_urls]
-        self._waits = waits
+        self._waits = WAITS
         self._due: list[tuple[float, int, int, Question]] = []  # when, order, tries
         self._order = count()
         self._open: set[str] = set()
