@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any
@@ -90,14 +91,25 @@ def _report() -> None:
     show_report(analytics.by_model(recorded), title="By model")
     typer.echo()
     show_report(analytics.by_provider(recorded), title="By provider")
+    command, python = _at_hand("tachograph"), _at_hand("python")
     typer.echo(
         f"\n{_money(recorded)}\n\n"
         f"All of it is in {FILE}, a SQLite file. To go on:\n"
-        f"  tachograph report models --db {URL}\n"
-        f"  tachograph tail --db {URL}\n"
-        '  python -c "from tachograph.analytics import scan_calls; '
+        f"  {command} report models --db {URL}\n"
+        f"  {command} tail --db {URL}\n"
+        f'  {python} -c "from tachograph.analytics import scan_calls; '
         f"print(scan_calls('{URL}').collect())\""
     )
+
+
+def _at_hand(program: str) -> str:
+    """What to type for a program of this environment: its name where that finds it, else its
+    path, as after `make demo`, whose environment is not the shell's."""
+    own = Path(sys.executable).with_name(program)
+    found = shutil.which(program)
+    if not own.exists() or (found is not None and Path(found).absolute() == own):
+        return program
+    return os.path.relpath(own) if own.is_relative_to(Path.cwd()) else str(own)
 
 
 def _money(recorded: Any) -> str:
