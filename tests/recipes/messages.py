@@ -43,10 +43,9 @@ def stream() -> Answer:
     ]
     data = [*events, "[DONE]"]
     names = [*(event["type"] for event in events), "data"]
-    steps = (
-        f"event: {name}\n".encode() + step for name, step in zip(names, data.steps, strict=True)
-    )
-    return Answer(200, data.headers, tuple(steps))
+    pieces = zip(names, sse(data), strict=True)
+    steps = tuple(f"event: {name}\n".encode() + piece for name, piece in pieces)
+    return replace(Answer.sse(data), steps=steps)
 
 
 def _message(generation_id: str) -> dict[str, Any]:
