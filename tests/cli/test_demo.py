@@ -13,6 +13,7 @@ import pytest
 from tachograph.cli import demo
 from tachograph.demo import apps
 from tachograph.errors import SettingsError
+from tachograph.testing import FakeOpenRouter
 
 
 @pytest.fixture(scope="module")
@@ -73,6 +74,29 @@ def test_without_openai_httpx_sends_everything(
     demo.demo(calls=20)
     assert "The openai SDK is not installed" in capsys.readouterr().out
     assert ask(tmp_path, "SELECT DISTINCT sdk LIKE 'httpx/%' FROM calls") == [1]
+
+
+def test_live_asks_free_models_with_the_key(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with FakeOpenRouter() as server:
+        monkeypatch.setenv("OPENROUTER_BASE_URL", server.base_url)
+        monkeypatch.setenv("OPENROUTER_API_KEY", "sk-or-v1-live")
+        demo.demo(live=True)
+    asked = [request for request in server.requests if request.method == "POST"]
+    assert {request.headers["authorization"] for request in asked} == {"Bearer sk-or-v1-live"}
+    assert [request.json()["stream"] for request in asked] == [False, True] * (len(asked) // 2)
+    assert all(request.json()["model"].endswith(":free") for request in asked)
+    assert ask(tmp_path, "SELECT outcome FROM calls") == ["completed"] * len(asked)
+    assert f"{len(asked)} requests go to free models" in capsys.readouterr().out
+
+
+def test_live_needs_a_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("OPENROUTER_API_KEY", raising=False)
+    with pytest.raises(SettingsError, match="OPENROUTER_API_KEY"):
+        demo.demo(live=True)
 
 
 def test_it_does_not_run_where_recording_is_turned_off(

@@ -1,10 +1,15 @@
-"""`tachograph demo`: some two hundred calls to a stand-in for OpenRouter, recorded and reported."""
+"""`tachograph demo`: some two hundred calls to a stand-in for OpenRouter, recorded and reported.
+
+With --live a few calls to free models of OpenRouter itself.
+"""
 
 from __future__ import annotations
 
 import os
 import shutil
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any
@@ -18,11 +23,14 @@ from tachograph.cli.otel import collector
 from tachograph.cli.output import digits, stderr
 from tachograph.cli.report import show_report
 from tachograph.demo.apps import openai_installed, run
+from tachograph.demo.live import CALLS_PER_MODEL, ask_free_models, free_models
 from tachograph.demo.pace import Pace
 from tachograph.demo.plan import plan
-from tachograph.errors import SettingsError
+from tachograph.errors import SettingsError, TachographError
 from tachograph.settings import Settings
 from tachograph.store.folder import journal_folder
+from tachograph.store.prices import read_prices
+from tachograph.store.reading import reading
 from tachograph.testing import FakeOpenRouter
 
 FILE = Path("tachograph-demo.db")
@@ -33,17 +41,34 @@ SERVICE = "tachograph-demo"
 
 def demo(
     calls: Annotated[int, typer.Option("--calls", min=1, help="How many requests to send.")] = 200,
+    live: Annotated[
+        bool, typer.Option("--live", help="Ask free models of OpenRouter itself, a few times.")
+    ] = False,
 ) -> None:
     """Record some 200 calls to a local stand-in for OpenRouter, and report on them.
 
     Needs no key, no network and no money. Writes tachograph-demo.db in this folder, anew each time;
     spans go to OTEL_EXPORTER_OTLP_ENDPOINT where that is set.
+
+    --live needs a key in OPENROUTER_API_KEY and the network, and costs nothing. It has been tried
+    against the stand-in (OPENROUTER_BASE_URL) only, never against OpenRouter itself.
     """
     settings = Settings.of(url=URL)
     if settings.disabled:
         raise SettingsError("TACHOGRAPH_DISABLED is set: the demo would record nothing")
     spans_to = collector(SERVICE)
     _remove_earlier(settings.journal_dir)
+    if live:
+        _ask_openrouter(settings)
+    else:
+        _ask_stand_in(calls)
+    _report()
+    if spans_to is not None:
+        service = os.environ["OTEL_SERVICE_NAME"]
+        typer.echo(f"Their spans go to {spans_to}, as those of the service {service}.")
+
+
+def _ask_stand_in(calls: int) -> None:
     # all that the demo asks is on this machine: no proxy is to see it
     os.environ["NO_PROXY"] = ",".join(filter(None, (os.environ.get("NO_PROXY"), "127.0.0.1")))
     typer.echo(
@@ -55,12 +80,26 @@ def demo(
     with FakeOpenRouter(Pace()) as server:
         prices.sync(db=URL, base_url=server.base_url, endpoints=True)
         with Recorder(URL, base_urls=[server.base_url]) as recorder:
-            _send(server.base_url, recorder, calls)
+            with _progress(calls) as done:
+                run(server.base_url, recorder, plan(calls), done)
             recorder.flush()
-    _report()
-    if spans_to is not None:
-        service = os.environ["OTEL_SERVICE_NAME"]
-        typer.echo(f"Their spans go to {spans_to}, as those of the service {service}.")
+
+
+def _ask_openrouter(settings: Settings) -> None:
+    base_url, key = settings.openrouter_base_url, settings.openrouter_api_key
+    if key is None:
+        raise SettingsError("--live asks OpenRouter itself: it needs a key in OPENROUTER_API_KEY")
+    prices.sync(db=URL, base_url=base_url)
+    with reading(URL) as engine, engine.connect() as connection:
+        models = free_models(price.model for price in read_prices(connection))
+    if not models:
+        raise TachographError(f"{base_url} lists no free model")
+    calls = len(models) * CALLS_PER_MODEL
+    typer.echo(f"{calls} requests go to free models at {base_url}: {', '.join(models)}.")
+    with Recorder(URL, base_urls=[base_url]) as recorder:
+        with _progress(calls) as done:
+            ask_free_models(base_url, key, models, recorder, done)
+        recorder.flush()
 
 
 def _remove_earlier(journal_dir: Path | None) -> None:
@@ -71,7 +110,9 @@ def _remove_earlier(journal_dir: Path | None) -> None:
         shutil.rmtree(journals)
 
 
-def _send(base_url: str, recorder: Recorder, calls: int) -> None:
+@contextmanager
+def _progress(calls: int) -> Iterator[Callable[[], object]]:
+    """What to call after each request."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -81,7 +122,7 @@ def _send(base_url: str, recorder: Recorder, calls: int) -> None:
     hidden = not stderr.is_terminal
     with Progress(*columns, console=stderr, transient=True, disable=hidden) as bar:
         task = bar.add_task("requests", total=calls)
-        run(base_url, recorder, plan(calls), lambda: bar.advance(task))
+        yield lambda: bar.advance(task)
 
 
 def _report() -> None:
