@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -15,7 +17,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from tachograph import Recorder
 from tachograph.analytics import read_calls
 from tachograph.httpx import RecordingTransport
-from tachograph.testing import FakeOpenRouter, failure
+from tachograph.testing import Chat, FakeOpenRouter, failure
 
 ASK = {"model": "openai/gpt-5-mini", "messages": [{"role": "user", "content": "Hello"}]}
 
@@ -116,3 +118,37 @@ def test_each_sending_of_a_request_carries_the_id_of_its_own_span(
         [call["trace_id"], call["span_id"]] for call in calls.iter_rows(named=True)
     ]
     assert calls["resend_count"].to_list() == [0, 1]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_content_on_spans_is_what_was_left_by_redaction(
+    app: App,
+    server: FakeOpenRouter,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    stream: bool,
+) -> None:
+    monkeypatch.setenv("OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT", "SPAN_ONLY")
+    server.script(Chat("Hello Ada.").stream() if stream else Chat("Hello Ada.").plain())
+
+    def redact(request: Any, answer: Any) -> tuple[Any, Any]:
+        asked, said = json.loads(json.dumps([request, answer]).replace("Ada", "NAME"))
+        return asked, said
+
+    with Recorder(
+        f"sqlite:///{tmp_path / 'calls.db'}",
+        base_urls=[server.base_url],
+        tracer_provider=app.provider,
+        capture_content=redact,
+    ) as recorder:
+        transport = RecordingTransport(recorder, app.transport())
+        with httpx.Client(base_url=server.base_url, transport=transport) as client:
+            asked = {**ASK, "messages": [{"role": "user", "content": "I am Ada."}]}
+            client.post("chat/completions", json={**asked, "stream": stream})
+        recorder.flush()
+    said = app.spans()["chat openai/gpt-5-mini"].attributes or {}
+    (question,) = json.loads(str(said["gen_ai.input.messages"]))
+    (answer,) = json.loads(str(said["gen_ai.output.messages"]))
+    assert question["parts"] == [{"type": "text", "content": "I am NAME."}]
+    assert answer["parts"] == [{"type": "text", "content": "Hello NAME."}]
+    assert answer["finish_reason"] == "stop"

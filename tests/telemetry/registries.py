@@ -129,3 +129,41 @@ def _existing() -> Path:
     if not FOLDER.is_dir():
         missing(f"the conventions' registries are not in {FOLDER}")
     return FOLDER
+
+
+def wrong_messages(form: str, messages: list[dict[str, Any]]) -> list[str]:
+    """What is wrong with `input` or `output` messages or `system` instructions, by their schema."""
+    kinds = {
+        "input": "input-messages",
+        "output": "output-messages",
+        "system": "system-instructions",
+    }
+    path = FOLDER / "genai-v1.42.0-dev" / "docs" / "gen-ai" / f"gen-ai-{kinds[form]}.json"
+    if not path.exists():
+        missing(f"the conventions' schemas are not in {FOLDER}")
+    schema = json.loads(path.read_text())["$defs"]
+    of_type = {
+        kind["properties"]["type"]["const"]: kind
+        for kind in schema.values()
+        if "const" in kind.get("properties", {}).get("type", {})
+    }
+    whole = {"input": "ChatMessage", "output": "OutputMessage"}.get(form)
+    faults = []
+    if whole is not None:
+        required = set(schema[whole]["required"])
+        faults = [
+            f"{message} lacks one of {required}"
+            for message in messages
+            if required - message.keys()
+        ]
+        parts = [part for message in messages for part in message["parts"]]
+    else:
+        parts = messages
+    for part in parts:
+        kind = of_type.get(part["type"], schema["GenericPart"])
+        if set(kind["required"]) - part.keys():
+            faults.append(f"{part} lacks one of {kind['required']}")
+        content = kind["properties"].get("content", {})
+        if content.get("type") == "string" and not isinstance(part["content"], str):
+            faults.append(f"the content of {part} is no text")
+    return faults

@@ -31,7 +31,9 @@ URL_TEMPLATE: Final = "url.template"
 # GenAI conventions, the same in both dialects
 GEN_AI_CONVERSATION_ID: Final = "gen_ai.conversation.id"
 GEN_AI_EMBEDDINGS_DIMENSIONS: Final = "gen_ai.embeddings.dimension.count"
+GEN_AI_INPUT_MESSAGES: Final = "gen_ai.input.messages"
 GEN_AI_OPERATION_NAME: Final = "gen_ai.operation.name"
+GEN_AI_OUTPUT_MESSAGES: Final = "gen_ai.output.messages"
 GEN_AI_OUTPUT_TYPE: Final = "gen_ai.output.type"
 GEN_AI_PROVIDER_NAME: Final = "gen_ai.provider.name"
 GEN_AI_REQUEST_CHOICE_COUNT: Final = "gen_ai.request.choice.count"
@@ -51,6 +53,7 @@ GEN_AI_RESPONSE_MODEL: Final = "gen_ai.response.model"
 GEN_AI_RESPONSE_TIME_TO_FIRST_CHUNK: Final = "gen_ai.response.time_to_first_chunk"
 GEN_AI_TOKEN_MODALITY: Final = "gen_ai.token.modality"  # noqa: S105
 GEN_AI_TOKEN_TYPE: Final = "gen_ai.token.type"  # noqa: S105
+GEN_AI_SYSTEM_INSTRUCTIONS: Final = "gen_ai.system_instructions"
 GEN_AI_USAGE_CACHE_READ: Final = "gen_ai.usage.cache_read.input_tokens"
 GEN_AI_USAGE_INPUT: Final = "gen_ai.usage.input_tokens"
 GEN_AI_USAGE_OUTPUT: Final = "gen_ai.usage.output_tokens"

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 import msgspec
 from opentelemetry.trace import (
     DEFAULT_TRACE_STATE,
+    Link,
     NonRecordingSpan,
     SpanContext,
     TraceFlags,
@@ -175,8 +176,9 @@ def parent_of(
     )
 
 
-def earlier_sending(resend_of: bytes) -> SpanContext:
-    """The span that a re-sending links to."""
-    return SpanContext(
-        int.from_bytes(resend_of[:16]), int.from_bytes(resend_of[16:]), is_remote=False
-    )
+def links_to(resend_of: bytes | None) -> tuple[Link, ...]:
+    """The link of a re-sending to the span of the sending before."""
+    if resend_of is None:
+        return ()
+    trace_id, span_id = int.from_bytes(resend_of[:16]), int.from_bytes(resend_of[16:])
+    return (Link(SpanContext(trace_id, span_id, is_remote=False)),)

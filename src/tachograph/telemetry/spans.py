@@ -16,11 +16,11 @@ import msgspec
 from opentelemetry import context as otel_context
 from opentelemetry import trace
 from opentelemetry.context import Context
-from opentelemetry.trace import Link, SpanKind, Status, StatusCode
+from opentelemetry.trace import SpanKind, Status, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from tachograph.core.pricing import settle
-from tachograph.errors import SettingsError
+from tachograph.errors import SettingsError, TachographError
 from tachograph.telemetry import semconv
 from tachograph.telemetry.attributes import (
     end_attributes,
@@ -31,13 +31,14 @@ from tachograph.telemetry.attributes import (
     start_attributes,
 )
 from tachograph.telemetry.foreign import enrich, is_the_call
+from tachograph.telemetry.messages import content_attributes, content_goes_on_spans
 from tachograph.telemetry.operation_span import operation_span
 from tachograph.telemetry.span_ids import (
     SpanIds,
-    earlier_sending,
     fixed_ids,
     ids_of,
     is_foreign,
+    links_to,
     new_ids,
     parent_of,
 )
@@ -88,6 +89,7 @@ class Spans:
         self._tracing = Tracing(tracer_provider)
         self._dialect = semconv.DIALECTS[dialect]
         self._enrich = on_foreign_span == "enrich"
+        self._content = content_goes_on_spans()
         self._contexts: dict[bytes, Context] = {}  # by span id, from begin to make
         self._live: dict[bytes, Span] = {}  # by span id, those that are started already
         self._foreign: WeakValueDictionary[bytes, Span] = WeakValueDictionary()  # those of others
@@ -231,7 +233,7 @@ class Spans:
 
     def _begin_live(self, tracer: Tracer, context: Context, resend_of: bytes | None) -> SpanIds:
         span = tracer.start_span(
-            semconv.PROVIDER, context, SpanKind.CLIENT, links=_links(resend_of)
+            semconv.PROVIDER, context, SpanKind.CLIENT, links=links_to(resend_of)
         )
         ids = ids_of(span, foreign=False)
         _keep(self._live, ids.span_id, span)
@@ -254,7 +256,7 @@ class Spans:
                 context,
                 SpanKind.CLIENT,
                 start_attributes(call),
-                _links(resend_of),
+                links_to(resend_of),
                 start_time=call.started_us * 1000,
             )
         finally:
@@ -262,11 +264,19 @@ class Spans:
 
     def _finish(self, span: Span, call: Call, usage: Usage | None, cost: Cost) -> None:
         span.set_attributes(end_attributes(call, usage, cost, self._dialect))
+        if self._content:
+            self._add_content(span, call)
         for event in events(call):
             span.add_event(event.name, event.attributes, event.at_us * 1000)
         if error_type(call) is not None:
             span.set_status(Status(StatusCode.ERROR, call.error_message))
         span.end(end_us(call) * 1000)
+
+    def _add_content(self, span: Span, call: Call) -> None:
+        try:
+            span.set_attributes(content_attributes(call))
+        except TachographError as exc:
+            self._troubled(exc)
 
     def _troubled(self, exc: Exception) -> None:
         kind = f"{type(exc).__name__}: {exc}"[:200]
@@ -281,10 +291,6 @@ def _context_of(call: Call) -> Context:
         return Context()
     parent = parent_of(call.trace_id, call.parent_span_id, call.trace_flags, call.tracestate)
     return trace.set_span_in_context(parent, Context())
-
-
-def _links(resend_of: bytes | None) -> tuple[Link, ...]:
-    return () if resend_of is None else (Link(earlier_sending(resend_of)),)
 
 
 def _keep(kept: dict[bytes, Any], span_id: bytes, value: Any) -> None:
