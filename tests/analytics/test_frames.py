@@ -11,15 +11,10 @@ import polars as pl
 import pytest
 
 import tachograph
-from tachograph.analytics.frames import (
-    Source,
-    call_batches,
-    explain_sql,
-    latest,
-    read_calls,
-    scan_calls,
-)
+from tachograph.analytics.frames import call_batches, latest, read_calls, scan_calls
+from tachograph.analytics.scanning import explain_sql
 from tachograph.analytics.schema import CALLS
+from tachograph.analytics.sources import Source
 from tachograph.store.database import open_engine
 from tests.analytics.conftest import Store
 from tests.analytics.rows import NOON, row

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from tachograph.analytics.contents import CONTENTS, scan_content
     from tachograph.analytics.exporting import FORMATS, write_frame
     from tachograph.analytics.failures import cost_per_success, errors, retries
-    from tachograph.analytics.frames import count_calls, explain_sql, latest, read_calls, scan_calls
+    from tachograph.analytics.frames import count_calls, latest, read_calls, scan_calls
     from tachograph.analytics.latencies import latency
     from tachograph.analytics.lookup import find_calls
     from tachograph.analytics.operation_rows import OPERATIONS, operations, scan_operations
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
         tag,
         where,
     )
+    from tachograph.analytics.scanning import explain_sql
     from tachograph.analytics.schema import CALLS
     from tachograph.analytics.summary import REPORT_COLUMNS, Quantiles, total
 
@@ -71,7 +72,7 @@ _HOME = {
     "differing": "audit",
     "errors": "failures",
     "find_calls": "lookup",
-    "explain_sql": "frames",
+    "explain_sql": "scanning",
     "hour": "calendar",
     "latency": "latencies",
     "latest": "frames",

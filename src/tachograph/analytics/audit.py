@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from tachograph.analytics.frames import Recording, Source
 from tachograph.analytics.reasons import REASONS, AuditedCall, find_reason
 from tachograph.analytics.schema import CALLS, MONEY
+from tachograph.analytics.sources import Recording, Source
 from tachograph.analytics.summary import Frame, known_sum, same_kind
 from tachograph.core.records import Usage
 from tachograph.store.prices import read_prices

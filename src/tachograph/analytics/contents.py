@@ -10,8 +10,8 @@ from uuid import UUID
 import polars as pl
 from polars.io.plugins import register_io_source
 
-from tachograph.analytics.frames import Source, database
 from tachograph.analytics.periods import When, instant
+from tachograph.analytics.sources import Source, database
 from tachograph.store.contents import select_contents
 from tachograph.store.reading import reading
 from tachograph.store.schema import microseconds

@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 
 import polars as pl
 
-from tachograph.analytics.frames import Source, read_operation, scan_calls
+from tachograph.analytics.frames import read_operation, scan_calls
+from tachograph.analytics.sources import Source
 
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _TRACE = re.compile(r"[0-9a-f]{32}")

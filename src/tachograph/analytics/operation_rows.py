@@ -7,9 +7,10 @@ from uuid import UUID
 
 import polars as pl
 
-from tachograph.analytics.frames import Source, scan_calls
+from tachograph.analytics.frames import scan_calls
 from tachograph.analytics.periods import When, instant
 from tachograph.analytics.schema import CALLS, INSTANT, MONEY
+from tachograph.analytics.sources import Source
 from tachograph.analytics.summary import Frame, known_sum, same_kind
 from tachograph.core.ids import uuid7_floor
 from tachograph.store.schema import microseconds

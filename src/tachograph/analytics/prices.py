@@ -7,8 +7,8 @@ from typing import Any
 
 import polars as pl
 
-from tachograph.analytics.frames import Source, database
 from tachograph.analytics.schema import INSTANT
+from tachograph.analytics.sources import Source, database
 from tachograph.store import prices as stored
 from tachograph.store.reading import reading
 from tachograph.store.schema import UNIT_PRICES

@@ -15,7 +15,7 @@ from tachograph.store.migrate import check
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-CHUNK_ROWS = 10_000
+CHUNK_ROWS = 4_000
 """Rows that are in Python's memory at a time."""
 
 

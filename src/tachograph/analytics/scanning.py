@@ -1,0 +1,155 @@
+"""What polars calls to read calls: columns, filters and `head` become SQL.
+
+`explain_sql` tells that SQL without running it: it has polars make a copy of the query, in which
+another thing stands where each scan stood.
+"""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from tachograph.analytics.periods import When, instant
+from tachograph.analytics.pushdown import pushed
+from tachograph.analytics.schema import CALLS, declared, stored_frame, stored_names
+from tachograph.analytics.sources import Source, database
+from tachograph.store import queries, reading
+from tachograph.store.schema import microseconds
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@dataclass
+class _Explanation:
+    """The scans of a query that is explained, and the SQL that they would send."""
+
+    scans: list[Scan] = field(default_factory=list)
+    sql: list[str] = field(default_factory=list)
+
+
+_asked: ContextVar[_Explanation | None] = ContextVar("tachograph_explanation", default=None)
+
+
+@dataclass(frozen=True)
+class Scan:
+    """What polars calls to read calls, with what the query needs of them."""
+
+    source: Source
+    since: datetime | None
+    until: datetime | None
+
+    def __call__(
+        self,
+        with_columns: list[str] | None,
+        predicate: pl.Expr | None,
+        n_rows: int | None,
+        batch_size: int | None,
+    ) -> Iterator[pl.DataFrame]:
+        columns, names = _columns(with_columns, predicate)
+        left = n_rows
+        for frame in read(self.source, self.statement(names, predicate, n_rows), names):
+            kept = (frame if predicate is None else frame.filter(predicate)).select(columns)
+            if left is not None:
+                kept = kept.head(left)
+                left -= len(kept)
+            yield kept
+            if left == 0:
+                return
+
+    def statement(
+        self, names: list[str], predicate: pl.Expr | None, n_rows: int | None
+    ) -> queries.Statement:
+        """The select that brings these columns of every row that the query may need."""
+        where = self.period()
+        found = None if predicate is None else pushed(predicate)
+        if found is not None:
+            where.append(found.condition)
+        limit = n_rows if predicate is None else None
+        return queries.select_calls(stored_names(names), where, limit=limit)
+
+    def period(self) -> list[queries.Condition]:
+        """The conditions that the call began in [since, until)."""
+        bounds = ((">=", self.since), ("<", self.until))
+        return [
+            queries.compare("started_at", op, microseconds(bound))
+            for op, bound in bounds
+            if bound is not None
+        ]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        explanation = _asked.get()
+        if explanation is None:
+            return Scan, (self.source, self.since, self.until)
+        explanation.scans.append(self)
+        return _explained, (len(explanation.scans) - 1,)
+
+
+def scan_of(source: Source, since: When | None, until: When | None) -> Scan:
+    """A scan of the calls of a period, in any of its forms."""
+    now = datetime.now(UTC)
+    return Scan(
+        source,
+        None if since is None else instant(since, now=now),
+        None if until is None else instant(until, now=now),
+    )
+
+
+def _columns(
+    with_columns: list[str] | None, predicate: pl.Expr | None
+) -> tuple[list[str], list[str]]:
+    """The columns that the query wants, and with them those that the predicate looks at."""
+    columns = list(CALLS) if with_columns is None else with_columns
+    looked_at = [] if predicate is None else predicate.meta.root_names()
+    return columns, list(dict.fromkeys([*columns, *looked_at]))
+
+
+def read(source: Source, statement: queries.Statement, names: list[str]) -> Iterator[pl.DataFrame]:
+    for columns in reading.column_chunks(database(source), statement):
+        yield declared(stored_frame(stored_names(names), columns), names)
+
+
+def explain_sql(frame: pl.LazyFrame) -> list[str]:
+    """The SQL that collecting this frame would send, one statement for each scan of calls in it.
+
+    These statements are not run; whatever else is in the frame is.
+    """
+    explanation = _Explanation()
+    token = _asked.set(explanation)
+    try:
+        # the copy has other scans, which tell instead of reading: no other query meets them
+        pl.LazyFrame.deserialize(frame.serialize()).collect()
+    finally:
+        _asked.reset(token)
+    return explanation.sql
+
+
+def _explained(index: int) -> _Telling:
+    explanation = _asked.get()
+    if explanation is None:
+        raise RuntimeError("the copy of a query that is explained has no life of its own")
+    return _Telling(explanation.scans[index], explanation.sql)
+
+
+@dataclass(frozen=True)
+class _Telling:
+    """Stands where a scan stood, and writes down what it would have sent."""
+
+    scan: Scan
+    sql: list[str]
+
+    def __call__(
+        self,
+        with_columns: list[str] | None,
+        predicate: pl.Expr | None,
+        n_rows: int | None,
+        batch_size: int | None,
+    ) -> Iterator[pl.DataFrame]:
+        columns, names = _columns(with_columns, predicate)
+        statement = self.scan.statement(names, predicate, n_rows)
+        self.sql.append(reading.compiled(database(self.scan.source), statement))
+        yield CALLS.to_frame().select(columns)
