@@ -5,13 +5,14 @@ BIN := .venv/bin
 USE := .venv/.ready-for-use
 DEV := .venv/.ready-for-development
 
-.PHONY: help demo test check crash outage soak lint docs docs-check clean
+.PHONY: help demo test check crash outage soak fuzz lint docs docs-check clean
 
 help:
 	@echo "make demo    record some 200 calls to a stand-in for OpenRouter, and report on them"
 	@echo "make test    run the tests (ARGS=... goes to pytest)"
 	@echo "make check   all that a change must pass: format, lint, types, imports, docs, tests"
 	@echo "make crash   kill recording processes 200 times; make outage, make soak: long runs"
+	@echo "make fuzz    20,000 broken answers: nothing raised, nothing changed, nothing invented"
 	@echo "make docs    write the generated pages of docs/ again"
 
 demo: $(USE)
@@ -33,6 +34,9 @@ crash: $(DEV)
 
 outage: $(DEV)
 	TACHOGRAPH_TEST_OUTAGE=15000 $(BIN)/python -m pytest tests/crash/test_outage.py
+
+fuzz: $(DEV)
+	TACHOGRAPH_TEST_FUZZ=20000 $(BIN)/python -m pytest tests/test_fuzz.py
 
 soak: $(DEV)
 	$(BIN)/python benchmarks/soak.py
