@@ -110,3 +110,16 @@ def test_a_piped_table_is_not_cut(capsys: pytest.CaptureFixture[str]) -> None:
 )
 def test_digits_are_all_there(amount: str, places: int, text: str) -> None:
     assert digits(Decimal(amount), places) == text
+
+
+def test_a_table_that_is_a_little_too_wide_closes_up_before_it_breaks(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frame = Rows(["model", "one", "other"], [("m" * 30, "x" * 30, "y" * 36)])
+    monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    show(frame, Format.TABLE)
+    assert f"{'m' * 30} {'x' * 30} {'y' * 36}" in capsys.readouterr().out
+    monkeypatch.setenv("COLUMNS", "101")
+    show(frame, Format.TABLE)
+    assert f"{'m' * 30}  {'x' * 30}  {'y' * 36}" in capsys.readouterr().out

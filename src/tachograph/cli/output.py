@@ -172,7 +172,11 @@ def _write_table(
         table.add_row(*across)
     # a pipe has no width: whoever reads it gets whole lines
     width = None if sys.stdout.isatty() else _NATURAL_WIDTH
-    Console(highlight=False, width=width).print(table)
+    console = Console(highlight=False, width=width)
+    boundless = console.options.update(max_width=_NATURAL_WIDTH)
+    if console.measure(table, options=boundless).maximum > console.width:
+        table.padding = 0  # better close together than broken over lines
+    console.print(table)
 
 
 class Stream:

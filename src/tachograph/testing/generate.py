@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, overload
 
-from tachograph.analytics.synthetic import Model, World, made_calls, made_frame
+from tachograph.analytics.synthetic import made_calls, made_frame
+from tachograph.analytics.worlds import Model, World
 from tachograph.core.ids import uuid7
 from tachograph.core.records import Price
 from tachograph.store.database import open_engine
