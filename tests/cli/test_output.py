@@ -116,10 +116,10 @@ def test_a_table_that_is_a_little_too_wide_closes_up_before_it_breaks(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     frame = Rows(["model", "one", "other"], [("m" * 30, "x" * 30, "y" * 36)])
-    monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.setenv("COLUMNS", "99")
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
     show(frame, Format.TABLE)
     assert f"{'m' * 30} {'x' * 30} {'y' * 36}" in capsys.readouterr().out
-    monkeypatch.setenv("COLUMNS", "101")
+    monkeypatch.setenv("COLUMNS", "100")
     show(frame, Format.TABLE)
     assert f"{'m' * 30}  {'x' * 30}  {'y' * 36}" in capsys.readouterr().out
