@@ -10,6 +10,8 @@ from typing import Any
 import httpx
 import pytest
 from opentelemetry import trace
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
@@ -152,3 +154,25 @@ def test_content_on_spans_is_what_was_left_by_redaction(
     assert question["parts"] == [{"type": "text", "content": "I am NAME."}]
     assert answer["parts"] == [{"type": "text", "content": "Hello NAME."}]
     assert answer["finish_reason"] == "stop"
+
+
+def test_a_setting_gives_the_names_of_the_conventions_before(
+    app: App, server: FakeOpenRouter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TACHOGRAPH_SEMCONV", "1.42")
+    reader = InMemoryMetricReader()
+    meters = MeterProvider([reader], shutdown_on_exit=False)
+    with Recorder(
+        f"sqlite:///{tmp_path / 'calls.db'}",
+        base_urls=[server.base_url],
+        tracer_provider=app.provider,
+        meter_provider=meters,
+    ) as recorder:
+        _ask(server, RecordingTransport(recorder, app.transport()))
+        recorder.flush()
+    said = app.spans()["chat openai/gpt-5-mini"].attributes or {}
+    assert "gen_ai.usage.cache_creation.input_tokens" in said
+    data: Any = reader.get_metrics_data()
+    (scope,) = data.resource_metrics[0].scope_metrics
+    assert "gen_ai.client.token.usage" in {metric.name for metric in scope.metrics}
+    meters.shutdown()

@@ -93,10 +93,14 @@ class Recorder:
         self._reconcile = reconcile
         self._contents = capture_content if callable(capture_content) else settings.contents
         self._spans = Spans(
-            tracer_provider, mode=otel_mode, on_foreign_span=on_foreign_span, propagate=propagate
+            tracer_provider,
+            settings.semconv,
+            mode=otel_mode,
+            on_foreign_span=on_foreign_span,
+            propagate=propagate,
         )
         self._beginning = Beginning(settings, self._spans)
-        self._signals = Signals(self._spans, Metrics(meter_provider))
+        self._signals = Signals(self._spans, Metrics(meter_provider, settings.semconv))
         self._troubles: set[str] = set()
         self._closed = settings.disabled
         self._begin_process()

@@ -40,6 +40,8 @@ class Settings(BaseSettings):
     """Tells API keys apart by a hash with this salt; None: not at all."""
     capture_content: Literal["off", "metadata", "full"] = "off"
     """Whether prompts and answers are kept: not at all, their shape alone, or their text."""
+    semconv: Literal["main", "1.42"] = "main"
+    """Whose names spans and metrics have: of the GenAI conventions' main branch, or of 1.42."""
     disabled: bool = False
     """Record nothing."""
     openrouter_api_key: str | None = Field(None, validation_alias="OPENROUTER_API_KEY", repr=False)

@@ -86,11 +86,12 @@ def replay(db: Db = DEFAULT_DB) -> None:
     Their spans go to OTEL_EXPORTER_OTLP_ENDPOINT where that is set.
     """
     collector()
-    folder = journal_folder(db, Settings.of(url=db).journal_dir)
+    settings = Settings.of(url=db)
+    folder = journal_folder(db, settings.journal_dir)
     journals = stored = 0
     with writing(db) as engine, Progress(console=stderr, transient=True) as progress:
         inserter = Inserter(engine)
-        row_maker = RowMaker(read_usage, PriceBook(engine), Spans())
+        row_maker = RowMaker(read_usage, PriceBook(engine), Spans(dialect=settings.semconv))
         task = progress.add_task("Journals", total=None)
         for adopted in adopt(folder):
             try:

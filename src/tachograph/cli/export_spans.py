@@ -10,6 +10,7 @@ import typer
 from tachograph.analytics.frames import call_batches, count_calls
 from tachograph.cli.options import DEFAULT_DB, Db, Until, parse_instant
 from tachograph.cli.progress import progress
+from tachograph.settings import Settings
 from tachograph.telemetry.exporters import otlp_span_exporter
 from tachograph.telemetry.stored import StoredCall, StoredSpans, stored_call
 
@@ -56,7 +57,8 @@ def spans(
                     yield stored_call(row)
 
     total = count_calls(db, since, until, at_most=_ALL)
-    with progress("Spans") as step, StoredSpans(otlp_span_exporter(endpoint)) as stored:
+    stored_spans = StoredSpans(otlp_span_exporter(endpoint), Settings.of().semconv)
+    with progress("Spans") as step, stored_spans as stored:
         for count in stored.send(sampled()):
             sent += count
             step(count, total - left_alone)
