@@ -100,12 +100,23 @@ def test_a_batch_without_a_named_operation(bench: Bench, root: str) -> None:
     assert column(rows, "billed_picousd") == [None, None, 40_000_000_000, None]
 
 
+def test_another_process_that_polls_the_job_does_not_count_it_again(bench: Bench) -> None:
+    def use(recorder: Recorder, send: Callable[..., None]) -> None:
+        send("GET", "/v1/videos/job-1", DONE)
+        send("GET", "/v1/videos/job-2", {**DONE, "id": "job-2", "generation_id": "gen-2"})
+
+    bench.run(use)
+    rows = bench.run(use)  # a recorder that knows nothing of the first one
+    assert column(rows, "billed_picousd") == [500_000_000_000, 500_000_000_000, None, None]
+    assert len(set(column(rows, "operation_id"))) == 4
+
+
 def test_jobs_are_told_apart(bench: Bench) -> None:
     def use(recorder: Recorder, send: Callable[..., None]) -> None:
         for job in ("job-1", "job-2"):
             send("POST", "/v1/videos", {**PENDING, "id": job}, 202)
         for job in ("job-2", "job-1"):
-            send("GET", f"/v1/videos/{job}", {**DONE, "id": job})
+            send("GET", f"/v1/videos/{job}", {**DONE, "id": job, "generation_id": f"gen-{job}"})
 
     rows = bench.run(use)
     ids = column(rows, "id")

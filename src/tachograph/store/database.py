@@ -104,6 +104,11 @@ def failure(url: sa.URL, error: sa.exc.DBAPIError) -> StoreError:
     return StoreError(f"{without_secret(url)}: {reason}")
 
 
+def not_permitted(error: sa.exc.DBAPIError) -> bool:
+    """Whether the database refused a statement for a right that its role lacks."""
+    return getattr(error.orig, "sqlstate", None) == "42501"  # PostgreSQL's insufficient_privilege
+
+
 def _parse(url: str | sa.URL) -> sa.URL:
     try:
         target = sa.make_url(url)

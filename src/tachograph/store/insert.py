@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import sqlite
 
 from tachograph.store.contents import add_contents
-from tachograph.store.database import write_transaction
+from tachograph.store.database import not_permitted, write_transaction
 from tachograph.store.rows import COLUMNS
 from tachograph.store.schema import calls, from_microseconds, journal_dead, recorders
 
@@ -88,7 +88,7 @@ class Inserter:
                 try:
                     found.update(connection.execute(query).scalars())
                 except sa.exc.ProgrammingError as error:
-                    if getattr(error.orig, "sqlstate", None) != _NOT_PERMITTED:
+                    if not not_permitted(error):
                         raise
                     break
         return found
@@ -111,7 +111,6 @@ _INSERT = str(
     .on_conflict_do_nothing()
     .compile(dialect=sqlite.dialect(), column_keys=COLUMNS)
 )
-_NOT_PERMITTED = "42501"  # PostgreSQL's insufficient_privilege
 
 
 def _write_ledger(connection: Connection, ledger: Ledger, added: int) -> None:

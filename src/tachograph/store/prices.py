@@ -60,7 +60,7 @@ class PriceBook:
 
         `check_seconds`: how old what is in memory may be when `refresh` is called.
         """
-        self._engine = engine
+        self.engine = engine
         self._check_seconds = check_seconds
         self._checked = float("-inf")
         self._state: tuple[Any, ...] | None = None
@@ -72,7 +72,7 @@ class PriceBook:
         """Loads the prices again if they have changed."""
         if time.monotonic() - self._checked < self._check_seconds:
             return
-        with self._engine.connect() as connection:
+        with self.engine.connect() as connection:
             state = tuple(connection.execute(_STATE).one())
             if state != self._state:
                 self._load(read_prices(connection))

@@ -15,6 +15,7 @@ import sqlalchemy as sa
 
 from tachograph.core.ids import uuid7_floor
 from tachograph.core.records import Usage
+from tachograph.store.bills import LONGEST_JOB_US
 from tachograph.store.columns import PRICED, record_column
 from tachograph.store.database import failure, write_transaction
 from tachograph.store.schema import calls, from_microseconds, reconciliations
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from tachograph.store.prices import PriceBook, PricedCall
 
 _AT_ONCE = 500
-_LONGEST_JOB_US = 2 * 24 * 3600 * 1_000_000
 
 
 class Unreconciled(msgspec.Struct, frozen=True):
@@ -111,7 +111,7 @@ def _billed(connection: Connection, generation_ids: Sequence[str], since_us: int
         query = (
             sa.select(calls.c.generation_id)
             .where(
-                calls.c.id >= uuid7_floor(since_us - _LONGEST_JOB_US),
+                calls.c.id >= uuid7_floor(since_us - LONGEST_JOB_US),
                 calls.c.billed_picousd.is_not(None),
                 calls.c.generation_id.in_(generation_ids[start : start + _AT_ONCE]),
             )

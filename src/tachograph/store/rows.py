@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 from tachograph.core.records import Usage
+from tachograph.store.bills import repeated_bills
 from tachograph.store.schema import calls, pico
 
 if TYPE_CHECKING:
@@ -41,10 +42,11 @@ class RowMaker:
     def rows(self, calls: list[Call]) -> list[Row]:
         """The rows of a batch; their spans are made."""
         self._prices.refresh()
-        return [self._row(call) for call in calls]
+        repeated = repeated_bills(self._prices.engine, calls)
+        return [self._row(call, call.id in repeated) for call in calls]
 
-    def _row(self, call: Call) -> Row:
-        usage = self._read_usage(call)
+    def _row(self, call: Call, is_repeated: bool) -> Row:
+        usage = None if is_repeated else self._read_usage(call)
         cost = self._prices.cost(call, usage)
         return call_row(call, usage, cost, self._spans.make(call, usage, cost))
 
