@@ -195,7 +195,7 @@ def test_export_writes_the_frame(tachograph: Run, db: str, tmp_path: Path) -> No
     assert tachograph("export", "calls", "--db", db, "--to", str(parquet)).out == f"{parquet}\n"
     back = pl.read_parquet(parquet)
     assert back.schema["outcome"] == pl.String
-    words = {name: whole.schema[name] for name in ("outcome", "cost_source")}
+    words = pl.Schema({name: whole.schema[name] for name in ("outcome", "cost_source")})
     assert back.cast(words).equals(whole)
 
     since = ["--since", (NOON + timedelta(minutes=1)).isoformat()]
