@@ -53,6 +53,7 @@ class Bench:
             "OPENROUTER_API_KEY": "any",
             "TACHOGRAPH_BASE_URLS": self.server.base_url,
             "ORIGIN": self.origin,
+            "LITELLM_LOCAL_MODEL_COST_MAP": "True",  # it would ask the network for a newer one
         }
         for snippet in commands:
             run_console(snippet, self.folder, variables)
@@ -209,7 +210,8 @@ client.chat.send(**ask)
     [("openai", "openai"), ("openai", "openai-2"), ("openrouter", "openrouter")],
 )
 def test_what_an_sdk_sends_again_is_one_operation(bench: Bench, sdk: str, environment: str) -> None:
-    bench.server.script(failure("provider_overloaded"), failure("edge_error"))
+    overloaded = failure("provider_overloaded", retry_after=0.01)
+    bench.server.script(overloaded, failure("edge_error").with_headers({"Retry-After": "0.01"}))
     calls = bench.run(environment, RESENT[sdk])
     assert calls["outcome"].to_list() == ["failed", "failed", "completed"]
     assert calls["http_status"].to_list() == [503, 502, 200]
