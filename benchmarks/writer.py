@@ -92,6 +92,8 @@ class NoSpans:
 class NoPrices:
     """Stands where the price book stands, with pricing off."""
 
+    engine = None  # asked for bills of jobs, of which there are none here
+
     def refresh(self) -> None:
         pass
 

@@ -10,7 +10,7 @@ from msgspec.structs import astuple
 from tachograph.core.ids import uuid7
 from tachograph.jobs import JobCall, Jobs
 from tachograph.live import Live
-from tachograph.openrouter.requests import read_request
+from tachograph.openrouter.requests import RequestFacts, read_form, read_request
 from tachograph.openrouter.text import fit
 from tachograph.operation import Operation, current_operation, place_of
 from tachograph.targets import Targets
@@ -38,7 +38,7 @@ class Beginning:
             return None
         headers = {name.lower(): value for name, value in request.headers.raw}
         body = _body(request)
-        facts = read_request(body) if body else None
+        facts = read_request(body) if body else _form(request)
         operation = self._jobs.operation(target.job_id) or current_operation.get()
         started_us = time_ns() // 1000
         call_id = uuid7(started_us)
@@ -98,6 +98,16 @@ def _body(request: Any) -> bytes | None:
     except Exception:  # RequestNotRead, of either family
         return None
     return body
+
+
+def _form(request: Any) -> RequestFacts | None:
+    """The facts of a form with files, whose fields can be seen though its body cannot."""
+    fields = getattr(request.stream, "fields", None)
+    return (
+        None
+        if not fields
+        else read_form((field.name, field.value) for field in fields if hasattr(field, "value"))
+    )
 
 
 def _length(body: bytes | None, headers: dict[bytes, bytes]) -> int | None:

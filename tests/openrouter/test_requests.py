@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tachograph.openrouter.requests import RequestFacts, read_request
+from tachograph.openrouter.requests import RequestFacts, read_form, read_request
 
 KEY = "sk-or-v1-" + "0123456789abcdef" * 4
 SECRET = "Correct-Horse"
@@ -72,6 +72,13 @@ def test_a_request() -> None:
         "provider": {"order": ["openai"], "sort": {"by": "price"}, "max_price": {"prompt": 1.5}},
         "other_fields": ["metadata", "stop", "trace"],
     }
+
+
+def test_a_form() -> None:
+    fields = [("model", "openai/whisper-1"), ("temperature", "0.5"), ("stream", "true")]
+    facts = read_form([*fields, ("prompt", SECRET), ("file", b"ID3"), ("language", "en")])
+    assert (facts.model, facts.temperature, facts.stream) == ("openai/whisper-1", 0.5, True)
+    assert facts.as_fields()[-1] == '{"other_fields":["language"]}'
 
 
 @pytest.mark.parametrize("name", ["max_tokens", "max_completion_tokens", "max_output_tokens"])

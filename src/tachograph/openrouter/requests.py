@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import msgspec
@@ -66,8 +66,21 @@ def read_request(body: bytes) -> RequestFacts | None:
     fields = _fields(body)
     if fields is None:
         return None
+    return _facts(fields.items())
+
+
+def read_form(fields: Iterable[tuple[str, Any]]) -> RequestFacts:
+    """The facts of a form's fields; a file is no text, and says its name only."""
+    return _facts(
+        (name, msgspec.Raw(value.encode() if _PLAIN.fullmatch(value) else _encode(value)))
+        for name, value in fields
+        if isinstance(value, str)
+    )
+
+
+def _facts(fields: Iterable[tuple[str, msgspec.Raw]]) -> RequestFacts:
     facts = RequestFacts()
-    for name, raw in fields.items():
+    for name, raw in fields:
         read = _READ.get(name)
         if read is None:
             if _NAME.fullmatch(name):
@@ -93,11 +106,15 @@ def _fields(body: bytes) -> dict[str, msgspec.Raw] | None:
         return None
 
 
+_encode = msgspec.json.encode
 _decode = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _text = msgspec.json.Decoder(str).decode
 _number = msgspec.json.Decoder(int | float).decode
 _any = msgspec.json.Decoder().decode
 _items = msgspec.json.Decoder(list[msgspec.Raw]).decode
+
+# What a form's text is in JSON, where it is no text.
+_PLAIN = re.compile(r"true|false|null|-?\d{1,18}(\.\d{1,18})?", re.ASCII)
 
 # A name or a value longer or stranger than this could be somebody's content.
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}")
