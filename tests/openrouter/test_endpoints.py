@@ -33,7 +33,7 @@ from tachograph.openrouter.endpoints import endpoint_of, job_of
             "account",
         ),
         ("/generation", "/generation", None, "account"),
-        ("/keys/0af", "/keys/{hash}", None, "account"),
+        ("/keys/0af", "/keys/{id}", None, "account"),
         ("/invented/tomorrow", "/invented/tomorrow", None, "chat"),
         ("/invented/7f3a/Some-Content", "/invented/{id}/{id}", None, "chat"),
     ],

@@ -66,7 +66,7 @@ _TABLE = (
             "/generation/feedback",
             "/key",
             "/keys",
-            "/keys/{hash}",
+            "/keys/{id}",
             "/credits",
             "/activity",
             "/analytics/meta",
