@@ -55,5 +55,5 @@ $(USE): pyproject.toml constraints.txt tools/venv
 	@touch $@
 
 $(DEV): pyproject.toml constraints.txt tools/venv
-	@tools/venv adbc,demo,httpx2,otlp,postgres dev
+	@tools/venv demo,httpx2,otlp,postgres dev
 	@touch $(USE) $@

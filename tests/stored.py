@@ -9,8 +9,9 @@ from typing import Any
 import sqlalchemy as sa
 
 from tachograph.core.ids import uuid7
+from tachograph.core.units import microseconds
 from tachograph.store.database import write_transaction
-from tachograph.store.schema import calls, microseconds
+from tachograph.store.schema import calls
 
 NOON = datetime(2026, 11, 1, 12, tzinfo=UTC)
 

@@ -9,7 +9,8 @@ import polars as pl
 
 from tachograph.analytics.schema import CALLS
 from tachograph.core.ids import uuid7
-from tachograph.store.schema import calls, microseconds
+from tachograph.core.units import microseconds
+from tachograph.store.schema import calls
 
 NOON = datetime(2026, 11, 1, 12, tzinfo=UTC)
 

@@ -26,11 +26,11 @@ from tachograph.analytics.frames import read_calls, scan_calls
 from tachograph.analytics.reasons import AuditedCall, find_reason
 from tachograph.core.pricing import compute
 from tachograph.core.records import Price, PriceOverride
+from tachograph.core.units import microseconds
 from tachograph.openrouter.usage import read_usage
 from tachograph.store.database import open_engine
 from tachograph.store.migrate import ensure
 from tachograph.store.price_history import record_prices
-from tachograph.store.schema import microseconds
 from tests.required import missing
 from tests.stored import NOON, store
 

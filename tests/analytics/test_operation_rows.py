@@ -11,7 +11,7 @@ import polars as pl
 
 from tachograph.analytics.operation_rows import OPERATIONS, operations, scan_operations
 from tachograph.core.ids import uuid7
-from tachograph.store.schema import microseconds
+from tachograph.core.units import microseconds
 from tests.analytics.conftest import Store
 from tests.analytics.rows import NOON, calls_frame, row
 

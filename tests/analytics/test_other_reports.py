@@ -18,10 +18,10 @@ from tachograph.analytics.failures import cost_per_success, errors, retries
 from tachograph.analytics.latencies import latency
 from tachograph.analytics.prices import PRICES, read_prices
 from tachograph.core.records import Price
+from tachograph.core.units import microseconds
 from tachograph.store.database import open_engine
 from tachograph.store.migrate import upgrade
 from tachograph.store.price_history import record_prices
-from tachograph.store.schema import microseconds
 from tests.analytics.rows import NOON, calls_frame
 
 DAY = timedelta(days=1)

@@ -18,7 +18,7 @@ from tests.docs.snippets import run_console, run_python, snippets
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 RUN_ELSEWHERE = ROOT / "docs/recipes"
-"""Each needs an environment of its own: tests/recipes."""
+"""Other environments than this one, by tests/recipes."""
 
 
 @pytest.mark.parametrize(

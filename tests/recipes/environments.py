@@ -1,4 +1,4 @@
-"""An environment of its own for each SDK, since some clash: made by pip, kept in a cache."""
+"""Environments with the SDKs, some of which clash: made by pip, kept in the user's cache."""
 
 from __future__ import annotations
 
@@ -16,20 +16,21 @@ ROOT = Path(__file__).parents[2]
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tachograph/recipes"
 
 ENVIRONMENTS = {
-    "anthropic": ["anthropic==2.11.0"],
-    "httpx": ["httpx==0.28.1"],
-    "httpx2": ["httpx2==2.16.2"],
-    "instructor": ["instructor==1.17.0"],
-    "langchain-openai": ["langchain-openai==1.7.2"],
-    "langchain-openrouter": ["langchain-openrouter==0.2.9"],
-    "litellm": ["litellm==1.104.5"],
-    "openai": ["openai[aiohttp]==3.52.0"],
-    "openai-2": ["openai[aiohttp]==2.54.0"],
-    "openrouter": ["openrouter==1.3.84"],
-    "opentelemetry-instrument": ["openai==3.52.0", "opentelemetry-distro==0.66b1"],
-    "pydantic-ai": ["pydantic-ai-slim[openai,openrouter]==2.68.0"],
+    "latest": {
+        "anthropic": "2.11.0",
+        "httpx": "0.28.1",
+        "httpx2": "2.16.2",
+        "langchain-openai": "1.7.2",
+        "openai[aiohttp]": "3.52.0",
+        "openrouter": "1.3.84",
+        "opentelemetry-distro": "0.66b1",
+        "pydantic-ai-slim[openai,openrouter]": "2.68.0",
+    },
+    "openai-2": {"litellm": "1.104.5", "openai[aiohttp]": "2.54.0"},
+    # each holds a package down that is newer in the first
+    "bounded": {"instructor": "1.17.0", "langchain-openrouter": "0.2.9"},
 }
-"""By name, what is installed beside tachograph."""
+"""By name, the packages that are installed beside tachograph, as few environments as they allow."""
 
 _UNREACHABLE = (
     "Failed to establish a new connection",
@@ -45,14 +46,15 @@ def python_of(name: str) -> Path:
     """
     folder = CACHE / name
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    wanted = "\n".join([sys.version, *ENVIRONMENTS[name], *project["dependencies"]])
+    requirements = [f"{package}=={version}" for package, version in ENVIRONMENTS[name].items()]
+    wanted = "\n".join([sys.version, *requirements, *project["dependencies"]])
     made_of = folder / "made-of.txt"
     CACHE.mkdir(parents=True, exist_ok=True)
     with (CACHE / f"{name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not made_of.exists() or made_of.read_text() != wanted:
             shutil.rmtree(folder, ignore_errors=True)
-            _make(folder, ENVIRONMENTS[name])
+            _make(folder, requirements)
             made_of.write_text(wanted)
     return folder / "bin/python"
 

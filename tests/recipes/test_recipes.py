@@ -1,4 +1,4 @@
-"""Every recipe, with its SDK's real package in an environment of its own: what it says is so."""
+"""Every recipe, with its SDK's real package: what it says is so."""
 
 from __future__ import annotations
 
@@ -73,13 +73,13 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
         yield Bench(tmp_path, server)
 
 
-def assert_true(calls: pl.DataFrame, streams: list[bool], sdk: str) -> None:
+def assert_true(calls: pl.DataFrame, streams: list[bool], by: str) -> None:
     """The calls are those that the page makes, whole and with OpenRouter's figures."""
     assert calls["stream"].to_list() == streams
     assert calls["outcome"].unique().to_list() == ["completed"]
     assert calls["model"].unique().to_list() == ["openai/gpt-5-mini"]
     assert calls["path"].unique().to_list() == ["/chat/completions"]
-    assert set(calls["sdk"]) == {sdk}
+    assert set(calls["sdk"]) == {by}
     assert calls["resend_count"].to_list() == [0] * len(streams)
     for name in ("input_tokens", "output_tokens", "provider", "generation_id"):
         assert calls[name].null_count() == 0
@@ -89,38 +89,36 @@ def assert_true(calls: pl.DataFrame, streams: list[bool], sdk: str) -> None:
     assert first_token == streams
 
 
-def version(environment: str) -> str:
-    """`openai/3.52.0` of the environment's first requirement, `openai[aiohttp]==3.52.0`."""
-    name, _, number = ENVIRONMENTS[environment][0].partition("==")
-    return f"{name.partition('[')[0]}/{number}"
+def sdk(package: str, environment: str = "latest") -> str:
+    """`openai/3.52.0`, as the column says it."""
+    return f"{package.partition('[')[0]}/{ENVIRONMENTS[environment][package]}"
 
 
-@pytest.mark.parametrize("environment", ["openai", "openai-2"])
+@pytest.mark.parametrize("environment", ["latest", "openai-2"])
 def test_openai(bench: Bench, environment: str) -> None:
     calls = bench.run_page("openai", environment)
-    assert_true(calls, [False, True, False], version(environment))
+    assert_true(calls, [False, True, False], sdk("openai[aiohttp]", environment))
 
 
 @pytest.mark.parametrize("name", ["httpx", "httpx2"])
 def test_httpx(bench: Bench, name: str) -> None:
-    assert_true(bench.run_page(name, name), [False, True, False, False], version(name))
+    assert_true(bench.run_page(name, "latest"), [False, True, False, False], sdk(name))
 
 
 def test_openrouter(bench: Bench) -> None:
-    calls = bench.run_page("openrouter", "openrouter")
-    assert_true(calls, [False, True, False], version("openrouter"))
+    calls = bench.run_page("openrouter", "latest")
+    assert_true(calls, [False, True, False], sdk("openrouter"))
 
 
 def test_langchain_openai(bench: Bench) -> None:
-    calls = bench.run_page("langchain-openai", "langchain-openai")
-    assert_true(calls, [False, True, False], calls["sdk"][0])
-    assert calls["sdk"][0].startswith("openai/")
+    calls = bench.run_page("langchain-openai", "latest")
+    assert_true(calls, [False, True, False], sdk("openai[aiohttp]"))
     assert calls["name"].to_list() == ["explain", "explain", None]
     assert calls["operation_id"].n_unique() == 2
 
 
 def test_langchain_openrouter(bench: Bench) -> None:
-    calls = bench.run_page("langchain-openrouter", "langchain-openrouter")
+    calls = bench.run_page("langchain-openrouter", "bounded")
     assert_true(calls, [False, True, False], calls["sdk"][0])
     assert calls["sdk"][0].startswith("openrouter/")
     assert calls["session_id"].to_list() == ["s-1", "s-1", None]
@@ -131,16 +129,16 @@ def test_pydantic_ai(bench: Bench) -> None:
         "import os, pydantic_ai.providers.openrouter as p\n"
         "p.OpenRouterProvider.base_url = os.environ['ORIGIN'] + '/api/v1'\n"
     )
-    calls = bench.run_page("pydantic-ai", "pydantic-ai", before)
-    assert_true(calls, [False, True], calls["sdk"][0])
-    assert calls["sdk"][0].startswith("pydantic-ai/")
+    calls = bench.run_page("pydantic-ai", "latest", before)
+    by = sdk("pydantic-ai-slim[openai,openrouter]").replace("-slim", "")
+    assert_true(calls, [False, True], by)
     assert calls["attempt"].to_list() == [1, 2]
 
 
 def test_instructor(bench: Bench) -> None:
     for arguments in ("{}", '{"reason": "A film of water."}'):
         bench.server.script(Chat("", tool_calls={"Answer": arguments}).plain())
-    calls = bench.run_page("instructor", "instructor")
+    calls = bench.run_page("instructor", "bounded")
     assert calls["outcome"].to_list() == ["completed", "completed"]
     assert calls["resend_count"].to_list() == [0, 0]
     assert calls["attempt"].to_list() == [1, 2]
@@ -149,17 +147,17 @@ def test_instructor(bench: Bench) -> None:
 
 
 def test_litellm(bench: Bench) -> None:
-    calls = bench.run_page("litellm", "litellm")
-    assert_true(calls, [False, True, False, True], version("litellm"))
+    calls = bench.run_page("litellm", "openai-2")
+    assert_true(calls, [False, True, False, True], sdk("litellm", "openai-2"))
 
 
 def test_anthropic(bench: Bench) -> None:
     bench.server.script(messages.plain(), messages.stream())
-    calls = bench.run_page("anthropic", "anthropic")
+    calls = bench.run_page("anthropic", "latest")
     assert calls["path"].to_list() == ["/messages"] * 2
     assert calls["outcome"].to_list() == ["completed"] * 2
     assert calls["stream"].to_list() == [False, True]
-    assert set(calls["sdk"]) == {version("anthropic")}
+    assert set(calls["sdk"]) == {sdk("anthropic")}
     assert calls["input_tokens"].to_list() == [messages.INPUT_TOKENS] * 2
     assert calls["cache_read_input_tokens"].to_list() == [messages.CACHED_TOKENS] * 2
     assert calls["output_tokens"].to_list() == [messages.OUTPUT_TOKENS] * 2
@@ -167,8 +165,8 @@ def test_anthropic(bench: Bench) -> None:
 
 
 def test_opentelemetry_instrument(bench: Bench) -> None:
-    calls = bench.run_page("opentelemetry-instrument", "opentelemetry-instrument")
-    assert_true(calls, [False], version("opentelemetry-instrument"))
+    calls = bench.run_page("opentelemetry-instrument", "latest")
+    assert_true(calls, [False], sdk("openai[aiohttp]"))
     assert calls["span_id"].null_count() == 0
 
 
@@ -206,13 +204,15 @@ client.chat.send(**ask)
 
 
 @pytest.mark.parametrize(
-    ("sdk", "environment"),
-    [("openai", "openai"), ("openai", "openai-2"), ("openrouter", "openrouter")],
+    ("sender", "environment"),
+    [("openai", "latest"), ("openai", "openai-2"), ("openrouter", "latest")],
 )
-def test_what_an_sdk_sends_again_is_one_operation(bench: Bench, sdk: str, environment: str) -> None:
+def test_what_an_sdk_sends_again_is_one_operation(
+    bench: Bench, sender: str, environment: str
+) -> None:
     overloaded = failure("provider_overloaded", retry_after=0.01)
     bench.server.script(overloaded, failure("edge_error").with_headers({"Retry-After": "0.01"}))
-    calls = bench.run(environment, RESENT[sdk])
+    calls = bench.run(environment, RESENT[sender])
     assert calls["outcome"].to_list() == ["failed", "failed", "completed"]
     assert calls["http_status"].to_list() == [503, 502, 200]
     assert calls["resend_count"].to_list() == [0, 1, 2]

@@ -11,13 +11,14 @@ import pytest
 import sqlalchemy as sa
 
 from tachograph.core.records import Price
+from tachograph.core.units import microseconds
 from tachograph.errors import StoreError
 from tachograph.store import backfill as module
 from tachograph.store.backfill import backfill
 from tachograph.store.database import open_engine
 from tachograph.store.migrate import upgrade
 from tachograph.store.price_history import record_prices
-from tachograph.store.schema import calls, microseconds
+from tachograph.store.schema import calls
 from tests.stored import NOON, store
 
 

@@ -11,11 +11,12 @@ import pytest
 import sqlalchemy as sa
 
 from tachograph.core.ids import uuid7
+from tachograph.core.units import from_microseconds
 from tachograph.store import migrate
 from tachograph.store.database import open_engine
 from tachograph.store.insert import Inserter, Ledger
 from tachograph.store.rows import COLUMNS, Row
-from tachograph.store.schema import calls, from_microseconds, journal_dead
+from tachograph.store.schema import calls, journal_dead
 
 LEDGER = Ledger(id=uuid7(1), began_us=1, last_seen_us=2, made=3, dropped={})
 NASTY = "tab\t line\n return\r backslash \\ \\N \\. quote ' \" {} \u00e4 \U0001f600"

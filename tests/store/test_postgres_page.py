@@ -15,11 +15,11 @@ import sqlalchemy as sa
 import tachograph
 from tachograph.analytics import read_calls
 from tachograph.core.ids import uuid7_floor
+from tachograph.core.units import microseconds
 from tachograph.httpx import RecordingTransport
 from tachograph.store import migrate
 from tachograph.store.database import open_engine
 from tachograph.store.insert import Inserter
-from tachograph.store.schema import microseconds
 
 PAGE = Path(__file__).parents[2] / "docs/postgres.md"
 ANSWER = {

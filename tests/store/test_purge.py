@@ -12,12 +12,13 @@ import pytest
 import sqlalchemy as sa
 
 from tachograph.core.ids import uuid7
+from tachograph.core.units import microseconds
 from tachograph.store import migrate
 from tachograph.store import purge as purging
 from tachograph.store.database import open_engine, write_transaction
 from tachograph.store.insert import Inserter, Ledger
 from tachograph.store.purge import count_before, purge
-from tachograph.store.schema import calls, journal_dead, microseconds, reconciliations
+from tachograph.store.schema import calls, journal_dead, reconciliations
 from tests.store.test_insert import row
 
 NOON = datetime(2026, 11, 1, 12, tzinfo=UTC)

@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from msgspec.structs import replace
 
 from tachograph.core.records import Price, Usage
+from tachograph.core.units import microseconds
 from tachograph.errors import StoreError
 from tachograph.openrouter.generation import Generation
 from tachograph.store.columns import record_column
@@ -27,7 +28,6 @@ from tachograph.store.reconciliations import (
     mark_absent,
     read_totals,
 )
-from tachograph.store.schema import microseconds
 from tests.stored import NOON, store
 
 LEFT_EARLY: dict[str, Any] = {

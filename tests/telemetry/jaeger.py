@@ -86,10 +86,13 @@ class Jaeger(NamedTuple):
             found = [span for trace in data for span in trace["spans"]]
         return sorted(found, key=lambda span: int(span["startTime"]))
 
-    def spans_of(self, service: str, kind: str, count: int) -> list[dict[str, Any]]:
-        """The spans of a service that are of this kind, once so many are there."""
+    def spans_of(
+        self, service: str, kind: str, count: int, seconds: float = VISIBLE_SECONDS
+    ) -> list[dict[str, Any]]:
+        """The spans of a service that are of this kind, once so many are there, or after so many
+        seconds."""
         found: list[dict[str, Any]] = []
-        until = time.monotonic() + VISIBLE_SECONDS
+        until = time.monotonic() + seconds
         while len(found) < count and time.monotonic() < until:
             asked = {"service": service, "limit": "10000"}
             answer = httpx.get(f"{self.query}/api/traces", params=asked, timeout=30)

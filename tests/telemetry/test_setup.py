@@ -127,6 +127,21 @@ assert not provider.get_tracer("app").start_span("work").is_recording()
     )
 
 
+def test_an_instance_has_an_id_in_spans_only_where_it_was_named() -> None:
+    """The SDK draws one for each process, so spans sent again by another would be others."""
+    program = """
+from tachograph.telemetry.setup import configure_otel
+print(configure_otel().resource.attributes.get("service.instance.id"))
+"""
+    assert run(program, OTEL_TRACES_EXPORTER="none").strip() == "None"
+    named = run(
+        program,
+        OTEL_TRACES_EXPORTER="none",
+        OTEL_RESOURCE_ATTRIBUTES="service.instance.id=pod-1",
+    )
+    assert named.strip() == "pod-1"
+
+
 @pytest.fixture(autouse=True)
 def _clean(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in os.environ:

@@ -14,9 +14,10 @@ import pytest
 from tachograph.analytics import CALLS, by_model, read_calls
 from tachograph.core.ids import uuid7_floor
 from tachograph.core.records import Usage
+from tachograph.core.units import microseconds
 from tachograph.store.database import open_engine
 from tachograph.store.prices import PriceBook
-from tachograph.store.schema import calls, microseconds, recorders
+from tachograph.store.schema import calls, recorders
 from tachograph.testing import generate_calls
 
 N = 20_000

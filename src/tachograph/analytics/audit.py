@@ -13,10 +13,10 @@ from tachograph.analytics.schema import CALLS, MONEY
 from tachograph.analytics.sources import Recording, Source
 from tachograph.analytics.summary import Frame, known_sum, same_kind
 from tachograph.core.records import Usage
+from tachograph.core.units import microseconds
 from tachograph.store.prices import read_prices
 from tachograph.store.reading import reading
 from tachograph.store.reconciliations import read_totals
-from tachograph.store.schema import microseconds
 
 if TYPE_CHECKING:
     from tachograph.core.records import Price

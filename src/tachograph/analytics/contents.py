@@ -12,9 +12,9 @@ from polars.io.plugins import register_io_source
 
 from tachograph.analytics.periods import When, instant
 from tachograph.analytics.sources import Source, database
+from tachograph.core.units import microseconds
 from tachograph.store.contents import select_contents
 from tachograph.store.reading import reading
-from tachograph.store.schema import microseconds
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

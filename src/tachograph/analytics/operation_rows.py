@@ -13,7 +13,7 @@ from tachograph.analytics.schema import CALLS, INSTANT, MONEY
 from tachograph.analytics.sources import Source
 from tachograph.analytics.summary import Frame, known_sum, same_kind
 from tachograph.core.ids import uuid7_floor
-from tachograph.store.schema import microseconds
+from tachograph.core.units import microseconds
 
 _FIRST = ("name", "session_id", "user_id", "tags", "service_name", "environment", "trace_id")
 _TOKENS = ("input_tokens", "output_tokens")

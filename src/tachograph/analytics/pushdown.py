@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from tachograph.core.units import microseconds
 from tachograph.store import queries
 from tachograph.store.queries import COLUMNS, Kind
-from tachograph.store.schema import microseconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable

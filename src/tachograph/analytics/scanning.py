@@ -17,8 +17,8 @@ from tachograph.analytics.periods import When, instant
 from tachograph.analytics.pushdown import pushed
 from tachograph.analytics.schema import CALLS, declared, stored_frame, stored_names
 from tachograph.analytics.sources import Source, database
+from tachograph.core.units import microseconds
 from tachograph.store import queries, reading
-from tachograph.store.schema import microseconds
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

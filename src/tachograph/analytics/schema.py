@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from tachograph.core.records import COST_SOURCES, OUTCOMES, PICO
+from tachograph.core.records import COST_SOURCES, OUTCOMES
+from tachograph.core.units import PICO
 from tachograph.store.queries import COLUMNS, Kind
 
 if TYPE_CHECKING:

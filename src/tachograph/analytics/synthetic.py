@@ -19,7 +19,7 @@ import polars as pl
 from tachograph.analytics.randomness import Draws, hex4, place
 from tachograph.analytics.schema import CALLS, STORED, declared
 from tachograph.analytics.worlds import World
-from tachograph.store.schema import microseconds
+from tachograph.core.units import microseconds
 
 CHUNK_ROWS = 600_000
 """Rows that are made at a time; a multiple of three, so that no chunk cuts a chain of sendings."""

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from tachograph.cli.output import digits
-from tachograph.store.schema import UNIT_PRICES, from_microseconds
+from tachograph.core.units import from_microseconds
+from tachograph.store.schema import UNIT_PRICES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

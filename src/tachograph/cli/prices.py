@@ -13,6 +13,7 @@ from tachograph.cli.options import DEFAULT_DB, Db, Format, OutputFormat, parse_i
 from tachograph.cli.output import show, stderr
 from tachograph.cli.price_lines import HistoryFrame, difference, label
 from tachograph.cli.progress import progress
+from tachograph.core.units import microseconds
 from tachograph.errors import TachographError
 from tachograph.openrouter.catalog import (
     Endpoints,
@@ -27,7 +28,6 @@ from tachograph.store.backfill import backfill
 from tachograph.store.price_history import record_prices
 from tachograph.store.prices import read_prices
 from tachograph.store.reading import reading
-from tachograph.store.schema import microseconds
 from tachograph.store.writing import writing
 
 if TYPE_CHECKING:

@@ -14,12 +14,12 @@ import typer
 from tachograph.cli.fetch import BaseUrl, Fetcher
 from tachograph.cli.options import DEFAULT_DB, Db, Since
 from tachograph.cli.progress import progress
+from tachograph.core.units import microseconds
 from tachograph.errors import TachographError
 from tachograph.openrouter.generation import BACK_OFF_SECONDS, PATH, read_generation
 from tachograph.settings import OPENROUTER_URL, Settings
 from tachograph.store.prices import PriceBook
 from tachograph.store.reconciliations import fill_in, find_unreconciled, mark_absent
-from tachograph.store.schema import microseconds
 from tachograph.store.writing import writing
 
 if TYPE_CHECKING:

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from tachograph.core.records import PICO, Cost, CostSource
+from tachograph.core.records import Cost, CostSource
+from tachograph.core.units import PICO
 
 if TYPE_CHECKING:
     from tachograph.core.records import Price, PriceOverride, Usage

@@ -19,9 +19,6 @@ CostSource = Literal["billed", "reconciled", "computed", "unknown"]
 OUTCOMES: tuple[Outcome, ...] = ("completed", "failed", "abandoned", "refused")
 COST_SOURCES: tuple[CostSource, ...] = ("billed", "reconciled", "computed", "unknown")
 
-PICO = Decimal("1E-12")
-"""The finest money that is stored: 10^-12 USD."""
-
 
 class Content(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """What may be kept of a call's prompt and answer, where the app asked for it."""

@@ -14,7 +14,8 @@ from typing import Any
 
 import msgspec
 
-from tachograph.core.records import PICO, Call, Usage
+from tachograph.core.records import Call, Usage
+from tachograph.core.units import PICO
 from tachograph.openrouter.requests import INT64
 from tachograph.openrouter.text import redact, repaired, text_of
 

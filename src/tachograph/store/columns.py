@@ -6,7 +6,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from tachograph.store.schema import Instant, calls
+from tachograph.store.column_types import Instant
+from tachograph.store.schema import calls
 
 PRICED = (
     "path",

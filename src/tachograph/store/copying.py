@@ -13,8 +13,9 @@ import psycopg
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
+from tachograph.store.column_types import Id
 from tachograph.store.rows import COLUMNS
-from tachograph.store.schema import Id, calls
+from tachograph.store.schema import calls
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

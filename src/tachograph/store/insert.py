@@ -12,10 +12,11 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.dialects import sqlite
 
+from tachograph.core.units import from_microseconds
 from tachograph.store.contents import add_contents
 from tachograph.store.database import not_permitted, write_transaction
 from tachograph.store.rows import COLUMNS
-from tachograph.store.schema import calls, from_microseconds, journal_dead, recorders
+from tachograph.store.schema import calls, journal_dead, recorders
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

@@ -13,8 +13,8 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from tachograph.core.ids import uuid7_floor
+from tachograph.core.units import microseconds
 from tachograph.store.database import failure, write_transaction
-from tachograph.store.schema import microseconds
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

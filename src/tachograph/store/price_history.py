@@ -16,9 +16,10 @@ import sqlalchemy as sa
 from msgspec.structs import replace
 
 from tachograph.core.records import Price
+from tachograph.core.units import from_microseconds
 from tachograph.store.database import failure, write_transaction
 from tachograph.store.prices import read_prices, same_rates, valid_at
-from tachograph.store.schema import from_microseconds, prices
+from tachograph.store.schema import prices
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable

@@ -18,7 +18,8 @@ import sqlalchemy as sa
 from tachograph.core.pricing import compute, settle
 from tachograph.core.records import Cost, Price, PriceOverride, Usage
 from tachograph.openrouter.models import ModelNames, names_others
-from tachograph.store.schema import UNIT_PRICES, Instant, prices
+from tachograph.store.column_types import Instant
+from tachograph.store.schema import UNIT_PRICES, prices
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection, Engine

@@ -13,14 +13,9 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 
 from tachograph.core.ids import uuid7_floor
+from tachograph.core.units import microseconds
 from tachograph.store.database import failure, write_transaction
-from tachograph.store.schema import (
-    calls,
-    contents,
-    journal_dead,
-    microseconds,
-    reconciliations,
-)
+from tachograph.store.schema import calls, contents, journal_dead, reconciliations
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -18,7 +18,8 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
 from tachograph.core.ids import uuid7_floor
-from tachograph.store.schema import Id, Instant, Money, calls
+from tachograph.store.column_types import Id, Instant, Money
+from tachograph.store.schema import calls
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

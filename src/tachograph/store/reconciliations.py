@@ -15,10 +15,11 @@ import sqlalchemy as sa
 
 from tachograph.core.ids import uuid7_floor
 from tachograph.core.records import Usage
+from tachograph.core.units import from_microseconds
 from tachograph.store.bills import LONGEST_JOB_US
 from tachograph.store.columns import PRICED, record_column
 from tachograph.store.database import failure, write_transaction
-from tachograph.store.schema import calls, from_microseconds, reconciliations
+from tachograph.store.schema import calls, reconciliations
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 from tachograph.core.records import Usage
+from tachograph.core.units import pico
 from tachograph.store.bills import repeated_bills
-from tachograph.store.schema import calls, pico
+from tachograph.store.schema import calls
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""The tables, and the column types that keep money and instants exact on every database.
+"""The tables.
 
 Money is BIGINT pico-dollars (`..._picousd`, 10^-12 USD), instants are BIGINT microseconds since
 1970 UTC (`..._us`), ids are 16 bytes whose order is the order of time. Unit prices are decimal
@@ -9,105 +9,15 @@ is made from it.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
-from decimal import Decimal
-from typing import TYPE_CHECKING, Any
-from uuid import UUID
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import BigInteger, Boolean, Double, Index, Integer, SmallInteger, Text
-from sqlalchemy.dialects import postgresql
 
-from tachograph.core.records import PICO
-
-if TYPE_CHECKING:
-    from sqlalchemy.engine import Dialect
-    from sqlalchemy.types import TypeEngine
+from tachograph.store.column_types import ExactDecimal, Id, Instant, Money
 
 REVISION = "0001"
 """The Alembic revision that this code reads and writes."""
-
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-class Money(sa.TypeDecorator[Decimal]):
-    """USD as BIGINT pico-dollars; refuses what is finer than 10^-12 instead of rounding it."""
-
-    impl = BigInteger
-    cache_ok = True
-
-    def process_bind_param(self, value: Decimal | None, dialect: Dialect) -> int | None:
-        return None if value is None else pico(value)
-
-    def process_result_value(self, value: int | None, dialect: Dialect) -> Decimal | None:
-        return None if value is None else Decimal(value).scaleb(-12)
-
-
-class Instant(sa.TypeDecorator[datetime]):
-    """A point in time as BIGINT microseconds since 1970 UTC; refuses a datetime without a zone."""
-
-    impl = BigInteger
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:
-        return None if value is None else microseconds(value)
-
-    def process_result_value(self, value: int | None, dialect: Dialect) -> datetime | None:
-        return None if value is None else from_microseconds(value)
-
-
-class ExactDecimal(sa.TypeDecorator[Decimal]):
-    """A decimal of any precision, as text."""
-
-    impl = Text
-    cache_ok = True
-
-    def process_bind_param(self, value: Decimal | None, dialect: Dialect) -> str | None:
-        return None if value is None else format(value, "f")
-
-    def process_result_value(self, value: str | None, dialect: Dialect) -> Decimal | None:
-        return None if value is None else Decimal(value)
-
-
-class Id(sa.TypeDecorator[bytes]):
-    """A UUID: 16 bytes in SQLite, `uuid` in PostgreSQL, bytes in Python; both sort by time."""
-
-    impl = sa.LargeBinary(16)
-    cache_ok = True
-
-    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
-        if dialect.name == "postgresql":
-            return dialect.type_descriptor(postgresql.UUID(as_uuid=True))
-        return dialect.type_descriptor(sa.LargeBinary(16))
-
-    def process_bind_param(self, value: bytes | None, dialect: Dialect) -> Any:
-        if value is None or dialect.name != "postgresql":
-            return value
-        return UUID(bytes=value)
-
-    def process_result_value(self, value: Any, dialect: Dialect) -> bytes | None:
-        return value.bytes if isinstance(value, UUID) else value
-
-
-def pico(usd: Decimal) -> int:
-    """Pico-dollars of an amount in USD; ValueError when it is finer than one."""
-    scaled = usd.scaleb(12)
-    whole = int(scaled)
-    if whole != scaled:
-        raise ValueError(f"{usd} USD is finer than {PICO} USD, the finest money that is stored")
-    return whole
-
-
-def microseconds(instant: datetime) -> int:
-    """Microseconds since 1970 UTC; ValueError when the instant names no time zone."""
-    if instant.tzinfo is None:
-        raise ValueError(f"{instant!r} has no time zone: say which, for instance tzinfo=UTC")
-    return (instant - EPOCH) // timedelta(microseconds=1)
-
-
-def from_microseconds(us: int) -> datetime:
-    """The instant so many microseconds after 1970 UTC."""
-    return EPOCH + timedelta(microseconds=us)
 
 
 metadata = sa.MetaData(

@@ -21,6 +21,7 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
 from tachograph.telemetry.exporters import metric_exporters, span_exporters
 from tachograph.telemetry.metrics import has_meters
+from tachograph.telemetry.resource import app_resource
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -67,7 +68,7 @@ def configure_otel(*, exit_seconds: float = EXIT_SECONDS) -> trace.TracerProvide
 
 
 def _tracer_provider() -> TracerProvider:
-    provider = TracerProvider(shutdown_on_exit=False)
+    provider = TracerProvider(resource=app_resource(), shutdown_on_exit=False)
     size = None if os.environ.get("OTEL_BSP_MAX_QUEUE_SIZE") else QUEUE
     for exporter in span_exporters():
         provider.add_span_processor(BatchSpanProcessor(exporter, max_queue_size=size))

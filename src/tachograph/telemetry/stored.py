@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from uuid import UUID
 
 import msgspec
-from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON
@@ -20,6 +19,7 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 from tachograph.core.records import Call, Cost, Usage
 from tachograph.errors import TachographError
 from tachograph.telemetry import semconv
+from tachograph.telemetry.resource import app_resource
 from tachograph.telemetry.span_ids import REMADE_FLAGS
 from tachograph.telemetry.spans import Spans
 
@@ -133,7 +133,7 @@ class StoredSpans:
             attributes = {semconv.SERVICE_NAME: service_name, semconv.ENVIRONMENT: environment}
             provider = TracerProvider(
                 ALWAYS_ON,
-                Resource.create({name: said for name, said in attributes.items() if said}),
+                app_resource({name: said for name, said in attributes.items() if said}),
                 shutdown_on_exit=False,
             )
             provider.add_span_processor(_Gathering(self._made))

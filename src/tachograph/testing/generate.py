@@ -11,12 +11,12 @@ from tachograph.analytics.synthetic import made_calls, made_frame
 from tachograph.analytics.worlds import Model, World
 from tachograph.core.ids import uuid7
 from tachograph.core.records import Price
+from tachograph.core.units import microseconds
 from tachograph.store.database import open_engine
 from tachograph.store.insert import Inserter, Ledger
 from tachograph.store.migrate import upgrade
 from tachograph.store.price_history import record_prices
 from tachograph.store.prices import read_prices
-from tachograph.store.schema import microseconds
 
 if TYPE_CHECKING:
     import polars as pl
