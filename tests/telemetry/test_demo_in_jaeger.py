@@ -56,10 +56,26 @@ def test_sql_and_jaeger_tell_the_same(jaeger: Jaeger, protocol: str, tmp_path: P
         else:
             _is_below(found[row["id"]], operations[row["parent_span_id"]], row)
     assert operations.keys() == {row["parent_span_id"] for row in rows if row["name"]}
+    _export(tmp_path, jaeger.endpoint(protocol))
+    again = jaeger.spans_of(service, "client", 2 * len(rows), seconds=1)
+    assert sorted(span["spanID"] for span in again) == sorted(by_span)
     # what makes the comparison worth something
     assert {row["outcome"] for row in rows} == {"completed", "failed", "abandoned"}
     assert any(row["resend_count"] for row in rows)
     assert any(row["stream"] for row in rows)
+
+
+def _export(folder: Path, endpoint: str) -> None:
+    """Sends all spans again, as after an outage of the collector."""
+    command = "from tachograph.cli import main; main()"
+    db = ("--db", "sqlite:///tachograph-demo.db")
+    subprocess.run(
+        [sys.executable, "-c", command, "export", "spans", "--since", "1h", *db],
+        cwd=folder,
+        env={**os.environ, "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint},
+        check=True,
+        timeout=120,
+    )
 
 
 def _compare(row: Row, span: Span, by_span: dict[str, Row]) -> None:
