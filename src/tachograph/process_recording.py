@@ -72,7 +72,7 @@ def uninstrument_all() -> None:
             sys.meta_path.remove(_later)
         for patch in list(_patches):
             # what somebody put on top of ours stays, and ours below it only passes on
-            if vars(patch.transport)[patch.method] is patch.ours:
+            if vars(patch.transport).get(patch.method) is patch.ours:
                 setattr(patch.transport, patch.method, patch.original)
                 _patches.remove(patch)
 
@@ -100,18 +100,20 @@ def _recording(original: Callable[..., Any], shells: Shells, method: str) -> Cal
 
         @wraps(original)
         def handle_request(self: Any, request: Any) -> Any:
-            if _recorder is None:
+            recorder = _recorder
+            if recorder is None:
                 return original(self, request)
-            return send(_recorder, original.__get__(self), request)
+            return send(recorder, original.__get__(self), request)
 
         return handle_request
     send_async = shells.send_async
 
     @wraps(original)
     async def handle_async_request(self: Any, request: Any) -> Any:
-        if _recorder is None:
+        recorder = _recorder
+        if recorder is None:
             return await original(self, request)
-        return await send_async(_recorder, original.__get__(self), request)
+        return await send_async(recorder, original.__get__(self), request)
 
     return handle_async_request
 
