@@ -14,6 +14,10 @@ class Mortal(Protocol):
 
     def close(self) -> object: ...
 
+    def before_fork(self) -> None: ...
+
+    def after_fork(self) -> None: ...
+
     def forked(self) -> None: ...
 
 
@@ -30,7 +34,9 @@ def watch_over(recorder: Mortal) -> None:
         # of which `atexit` alone cannot promise.
         getattr(threading, "_register_atexit", atexit.register)(_close_all)
         if hasattr(os, "register_at_fork"):
-            os.register_at_fork(after_in_child=_tell_all)
+            os.register_at_fork(
+                before=_before_fork, after_in_parent=_after_fork, after_in_child=_tell_all
+            )
     _watched.add(recorder)
 
 
@@ -44,6 +50,25 @@ def _close_all() -> None:
         recorder.close()
 
 
+def _before_fork() -> None:
+    for recorder in list(_watched):
+        recorder.before_fork()
+
+
+def _after_fork() -> None:
+    for recorder in list(_watched):
+        recorder.after_fork()
+
+
 def _tell_all() -> None:
     for recorder in list(_watched):
         recorder.forked()
+
+
+def keep(inherited: object) -> None:
+    """What a forked child inherited is kept: a connection that a child closes would end in the
+    middle of what the parent does on it."""
+    _of_parents.append(inherited)
+
+
+_of_parents: list[object] = []

@@ -14,7 +14,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, Literal
 
 from tachograph.beginning import Beginning
-from tachograph.lifetime import forget, watch_over
+from tachograph.lifetime import forget, keep, watch_over
 from tachograph.live import Live
 from tachograph.lookups import Lookups
 from tachograph.openrouter.usage import read_usage
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from tachograph.content import ContentCapture
     from tachograph.core.records import Call
     from tachograph.settings import Durability
-    from tachograph.store.writer import Writer
     from tachograph.telemetry.spans import OnForeignSpan, OtelMode
 
 logger = logging.getLogger("tachograph")
@@ -124,13 +123,19 @@ class Recorder:
         asks = self._reconcile and not self._closed
         self._lookups = Lookups(self.url, self._settings.base_urls) if asks else None
 
+    def before_fork(self) -> None:
+        self._writer.gate.pause()
+
+    def after_fork(self) -> None:
+        self._writer.gate.go_on()
+
     def forked(self) -> None:
         """This is a child process now: what the parent has is the parent's. The child begins
         anew with its first call."""
         self._journal.abandon()
         self._inherited = True
         self._begin_lock = threading.Lock()
-        _of_parents.append(self._writer)
+        keep(self._writer)
 
     def _begin_in_child(self) -> None:
         with self._begin_lock:
@@ -291,7 +296,3 @@ class Recorder:
 
 
 _NOTHING = nullcontext()
-
-# Writers that a forked child inherited. They are kept, since a connection that a child closes
-# would end in the middle of what the parent does on it.
-_of_parents: list[Writer] = []

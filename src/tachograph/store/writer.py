@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
-from tachograph.errors import TachographError
 from tachograph.store import migrate
 from tachograph.store.adoption import adopt
 from tachograph.store.database import open_engine, without_secret
+from tachograph.store.fork_gate import ForkGate
 from tachograph.store.insert import Inserter, Ledger, as_records
 from tachograph.store.journal import Pending
 from tachograph.store.prices import PriceBook
@@ -70,6 +70,7 @@ class Writer:
         self._adopted = journal.folder is None
         self._thread: threading.Thread | None = None
         self._start = threading.Lock()
+        self.gate = ForkGate()
         self._bell: SimpleQueue[None] = SimpleQueue()  # may be rung in a destructor
         self._progress = threading.Condition()
         self._hurry = 0  # flushes that wait
@@ -131,13 +132,15 @@ class Writer:
 
     def _run(self) -> None:
         while True:
-            done = self._round()
+            with self.gate:
+                done = self._round()
             if self._stopping and (not done or self._nothing_waits()):
                 break
             if not (done and (self._batch_is_full or self._hurry) and not self._nothing_waits()):
                 self._sleep(done)
         if self._inserter is not None:
-            self._write_last_word()
+            with self.gate:
+                self._write_last_word()
         self._journal.close()
         self._engine.dispose()
         with self._progress:
@@ -195,7 +198,7 @@ class Writer:
                 if not self._rows:
                     self._rows = self._row_maker.rows([p.call for p in self._batch])
                 self._store(inserter)
-        except (sa.exc.SQLAlchemyError, TachographError, OSError) as exc:
+        except Exception as exc:  # whatever it is: the thread must outlive it
             self._in_trouble(exc)
             return False
         if self._trouble is not None:

@@ -1,0 +1,35 @@
+"""Keeps a fork out of the middle of a transaction.
+
+SQLite's locks are kept in the memory of the process as well as in the kernel. A child that is
+forked while its parent writes would take the lock for one of its own, and wait for it for ever.
+"""
+
+from __future__ import annotations
+
+import threading
+
+LONGEST_PAUSE_SECONDS = 5.0
+"""How long a fork waits for a transaction to end."""
+
+
+class ForkGate:
+    """Held while the database is written (`with gate:`), and by a fork."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._forking = False
+
+    def __enter__(self) -> None:
+        self._lock.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
+
+    def pause(self) -> None:
+        """Waits until nothing is being written, and lets nothing begin."""
+        self._forking = self._lock.acquire(timeout=LONGEST_PAUSE_SECONDS)
+
+    def go_on(self) -> None:
+        """The process has forked."""
+        if self._forking:
+            self._lock.release()
