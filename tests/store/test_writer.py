@@ -145,3 +145,22 @@ def test_a_row_that_is_refused_does_not_stop_the_others(
     (reason,) = connection.execute("SELECT reason FROM journal_dead").fetchone()
     connection.close()
     assert "no poison here" in reason
+
+
+def test_what_cannot_be_read_of_a_call_does_not_stop_it(
+    tmp_path: Path,
+    server: FakeOpenRouter,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("a defect of ours")
+
+    file = tmp_path / "calls.db"
+    app = App(f"sqlite:///{file}", server)
+    monkeypatch.setattr(app.recorder._writer._row_maker, "_read_usage", fail)
+    app.call(2)
+    assert app.recorder.flush(10)
+    assert "usage, cost or span of call" in caplog.text
+    assert app.close()
+    assert rows(file) == 2

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any, Protocol
 
-from tachograph.core.records import Usage
+from tachograph.core.records import Cost, Usage
 from tachograph.core.units import pico
 from tachograph.store.bills import repeated_bills
 from tachograph.store.schema import calls
@@ -13,8 +14,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from decimal import Decimal
 
-    from tachograph.core.records import Call, Cost
+    from tachograph.core.records import Call
     from tachograph.store.prices import PriceBook
+
+logger = logging.getLogger("tachograph")
 
 _NO_USAGE = Usage()
 
@@ -47,9 +50,15 @@ class RowMaker:
         return [self._row(call, call.id in repeated) for call in calls]
 
     def _row(self, call: Call, is_repeated: bool) -> Row:
-        usage = None if is_repeated else self._read_usage(call)
-        cost = self._prices.cost(call, usage)
-        return call_row(call, usage, cost, self._spans.make(call, usage, cost))
+        usage, cost, sampled = None, Cost(), None
+        try:
+            usage = None if is_repeated else self._read_usage(call)
+            cost = self._prices.cost(call, usage)
+            sampled = self._spans.make(call, usage, cost)
+        except Exception:
+            # what cannot be read, priced or traced is unknown; the call is stored all the same
+            logger.exception("tachograph: usage, cost or span of call %s is missing", call.id.hex())
+        return call_row(call, usage, cost, sampled)
 
 
 def call_row(call: Call, usage: Usage | None, cost: Cost, trace_sampled: bool | None) -> Row:
