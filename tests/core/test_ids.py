@@ -5,7 +5,7 @@ from uuid import UUID
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tachograph.core.ids import uuid7, uuid7_floor
+from tachograph.core.ids import uuid7, uuid7_floor, uuid7_of
 
 instants = st.integers(0, 2**47 * 1000)
 
@@ -27,3 +27,11 @@ def test_ids_compare_with_the_floor_of_an_instant_as_their_times_do(
 
 def test_ids_of_one_microsecond_differ() -> None:
     assert len({uuid7(1_795_000_000_000_000) for _ in range(10_000)}) == 10_000
+
+
+@given(names=st.lists(st.text(), min_size=2, max_size=2, unique=True), at=instants)
+def test_the_id_of_a_name_is_one_and_of_its_time(names: list[str], at: int) -> None:
+    ids = [uuid7_of(name, at) for name in names]
+    assert ids == [uuid7_of(name, at) for name in names]
+    assert ids[0] != ids[1]
+    assert all(uuid7_floor(at) <= id_ < uuid7_floor(at + 1) for id_ in ids)

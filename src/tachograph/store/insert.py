@@ -52,13 +52,14 @@ class Inserter:
 
             self._add = copy_rows
 
-    def store(self, rows: Sequence[Row], ledger: Ledger, calls: Iterable[Call] = ()) -> int:
+    def store(self, rows: Sequence[Row], ledger: Ledger | None, calls: Iterable[Call] = ()) -> int:
         """Adds the rows that are not there yet, and says how many they were; and the contents of
-        these calls."""
+        these calls. `ledger` is None where no recorder made them."""
         with write_transaction(self._engine) as connection:
             added = self._add(connection, rows) if rows else 0
             add_contents(connection, calls)
-            _write_ledger(connection, ledger, added)
+            if ledger is not None:
+                _write_ledger(connection, ledger, added)
         return added
 
     def set_aside(

@@ -1,0 +1,1 @@
+"""Other recorders' interfaces and data."""
