@@ -56,6 +56,7 @@ class Live:
     _status: int | None = None
     _headers_ns: int | None = None
     _exhausted: bool = False
+    _ended: bool = False
     _failure_noted: bool = False
     _header_generation_id: str | None = None
     _header_provider: str | None = None
@@ -180,8 +181,9 @@ class Live:
     # --- the end ---
 
     def _end(self, at_ns: int | None, exc: BaseException | None, how: str | None) -> None:
-        if not self._sink.claim(self):
+        if self._ended or not self._sink.claim(self):
             return
+        self._ended = True  # most calls are told twice: read to their end, then closed
         try:
             self._capture.finish()
             outcome, failure = self._judge(exc, how)
