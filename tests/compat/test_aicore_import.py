@@ -177,14 +177,33 @@ def test_an_empty_answer_is_no_failure_and_no_tokens_are_unknown(one: str, targe
     assert (call["input_tokens"], call["output_tokens"], call["total_tokens"]) == (None,) * 3
 
 
+def test_odd_values_come_over_as_unknown(aicore: str, target: Target) -> None:
+    operate(aicore, "01A", completion_args="[1", extras="none", response=None, cost=-1.0)
+    operate(aicore, "01B", operation_type="acompletion.tool_call", response=None, user_prompt=None)
+    operate(aicore, "01C", operation_type="acompletion.tool_call", response="{", session_id="")
+    infinite = None if aicore.startswith("sqlite") else float("nan")
+    operate(aicore, "01D", cost=infinite, latency_ms=None, extras=None, action_id=None)
+    assert "4 calls added" in target.fill(aicore)
+    costs = {
+        json.loads(call["usage_extra"])["aicore"]["operation_id"]: call["spent_usd"]
+        for call in target.calls()
+    }
+    assert costs == {"01A": None, "01B": Decimal("0.0123"), "01C": Decimal("0.0123"), "01D": None}
+    frame = LlmOperationCollector.polars_from_db(db=target.url)
+    texts = {row["operation_id"]: (row["user_prompt"], row["response"]) for row in frame.to_dicts()}
+    assert texts["01A"] == ("And two?", None)
+    assert texts["01C"] == ("And two?", '"{"')
+
+
 def test_what_is_left_is_said(one: str, target: Target) -> None:
     operate(one, "01A", provider="anthropic")
     operate(one, "01B", timestamp="yesterday")
     operate(one, "01C")
+    operate(one, "01D", timestamp="0001-01-01", latency_ms=1e300)
     assert target.fill(one) == (
-        "3 operations read, 1 calls added\n"
+        "4 operations read, 1 calls added\n"
         "  1 of other providers than OpenRouter were left\n"
-        "  1 without a time that can be read were left\n"
+        "  2 without a time that can be read were left\n"
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, tzinfo
 from typing import Annotated
 from zoneinfo import ZoneInfo
 
@@ -21,7 +22,9 @@ def import_() -> None:
     """Bring over what another recorder has recorded."""
 
 
-def _zone(name: str) -> ZoneInfo:
+def _zone(name: str) -> tzinfo:
+    if name == "UTC":  # known also where no list of zones is installed
+        return UTC
     try:
         return ZoneInfo(name)
     except (OSError, ValueError, KeyError):
@@ -41,7 +44,7 @@ def aicore(
     ],
     db: Db = DEFAULT_DB,
     time_zone: Annotated[
-        ZoneInfo,
+        tzinfo,
         typer.Option(
             "--time-zone",
             parser=_zone,

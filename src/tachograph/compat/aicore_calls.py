@@ -7,6 +7,7 @@ Zero is what it writes where it knows nothing.
 
 from __future__ import annotations
 
+import math
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, cast
@@ -35,7 +36,7 @@ TOOL_CALL = "acompletion.tool_call"
 def call_of(row: Any, zone: tzinfo, *, content: bool) -> Call:
     """The call of a row of AiCore's tables; `zone` is that of its timestamps.
 
-    Raises ValueError when its timestamp is none.
+    Raises ValueError or OverflowError when its timestamp is none of our time.
     """
     ended = datetime.fromisoformat(row.timestamp or "")
     if ended.tzinfo is None:
@@ -100,7 +101,7 @@ def usage_of(row: Any) -> Usage:
 
 def cost_of(row: Any) -> Decimal | None:
     """What AiCore computed; None where it knew no price, or the call failed."""
-    if not row.cost or row.cost < 0 or is_failed(row):
+    if is_failed(row) or not row.cost or not 0 < row.cost < math.inf:
         return None
     return round_usd(Decimal(str(row.cost)))
 
@@ -135,10 +136,11 @@ def _content(row: Any, asked: dict[str, Any]) -> Content | None:
         texts = (("system", row.system_prompt), ("user", row.user_prompt))
         messages = [{"role": role, "content": text} for role, text in texts if text]
         asked = {"messages": messages} if messages else {}
-    message: dict[str, Any] = {"role": "assistant", "content": row.response}
-    if row.operation_type == TOOL_CALL:
-        message = {"role": "assistant", "tool_calls": _value(row.response)}
-    answer = {"choices": [{"index": 0, "message": message}]} if row.response else None
+    answer = None
+    if row.response:
+        called = row.operation_type == TOOL_CALL
+        said = {"tool_calls": _value(row.response)} if called else {"content": row.response}
+        answer = {"choices": [{"index": 0, "message": {"role": "assistant", **said}}]}
     if not asked and answer is None:
         return None
     masking = Masking()

@@ -54,7 +54,7 @@ def import_aicore(
                 continue
             try:
                 call = call_of(operation, zone, content=content)
-            except ValueError:
+            except (ValueError, OverflowError):
                 counts["untimed"] += 1
                 continue
             calls.append(call)
