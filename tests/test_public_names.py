@@ -34,6 +34,7 @@ PROMISED = {
         "scan_calls",
         "scan_operations",
     ],
+    "tachograph.compat.aicore": ["LlmOperationCollector"],
     "tachograph.testing": ["FakeOpenRouter", "generate_calls"],
 }
 

@@ -155,6 +155,19 @@ def test_recorded_calls(recorded: str) -> None:
     assert pl.Series([call["timestamp"]]).str.to_datetime().dtype == pl.Datetime("us")
 
 
+def test_a_recorder_at_work_has_what_was_recorded_until_now(tmp_path: Path) -> None:
+    with (
+        FakeOpenRouter() as server,
+        Recorder(f"sqlite:///{tmp_path}/calls.db", base_urls=[server.base_url]) as recorder,
+        httpx.Client(transport=RecordingTransport(recorder)) as client,
+    ):
+        client.post(f"{server.base_url}/chat/completions", json=ASKED)
+        (call,) = LlmOperationCollector.polars_from_db(db=recorder).to_dicts()
+    assert call["model"] == ASKED["model"]
+    kept = ("system_prompt", "user_prompt", "response", "history_messages", "completion_args")
+    assert [call[name] for name in kept] == [None] * 5
+
+
 def test_a_list_of_models_is_no_operation_and_nothing_is_made_up(recorded: str) -> None:
     newest, oldest = LlmOperationCollector.polars_from_db(db=recorded).to_dicts()
     assert oldest["session_id"] == "s-1"

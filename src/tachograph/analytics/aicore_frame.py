@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 import polars as pl
 
-from tachograph.analytics.contents import scan_content
+from tachograph.analytics.contents import CONTENTS, scan_content
 from tachograph.analytics.frames import scan_calls
 from tachograph.analytics.periods import When, instant
 from tachograph.analytics.reports import tag
@@ -82,21 +82,17 @@ class Wanted:
 
 def read_aicore_frame(source: Source, wanted: Wanted) -> pl.DataFrame:
     """The operations in the columns of AICORE, the newest first."""
-    since = wanted.start_date or None
     calls = (
-        scan_calls(source, since)
+        scan_calls(source, wanted.start_date or None)
         .filter(_conditions(wanted))
-        .select("id", "tags", *_columns())
+        .select("id", "started_at", "tags", *_columns())
         .filter(_conditions_on_columns(wanted))
         .collect()
-    )
-    kept = scan_content(source, since).join(
-        calls.lazy().select("id"), how="semi", left_on="call_id", right_on="id"
     )
     extras = [_extras(tags) for tags in calls["tags"]]
     return (
         calls.with_columns(pl.Series("extras", extras, dtype=pl.String()))
-        .join(_prompts(kept.collect()), left_on="id", right_on="call_id", how="left")
+        .join(_prompts(_contents(source, calls)), left_on="id", right_on="call_id", how="left")
         .sort("id", descending=True)
         .select(AICORE.names())
     )
@@ -167,6 +163,18 @@ def _columns() -> list[pl.Expr]:
     same = ("session_id", "error_message", "temperature", "max_tokens")
     tokens = ("input_tokens", "output_tokens")
     return [*map(pl.col, (*same, *tokens)), *(of.alias(name) for name, of in columns.items())]
+
+
+def _contents(source: Source, calls: pl.DataFrame) -> pl.DataFrame:
+    """What was kept of these calls, one row each."""
+    if calls.is_empty():
+        return CONTENTS.to_frame()
+    first, last = calls.select(
+        first=pl.col("started_at").min(), last=pl.col("started_at").max()
+    ).row(0)
+    contents = scan_content(source, first, last + timedelta(microseconds=1))
+    mine = calls.lazy().select("id")
+    return contents.join(mine, how="semi", left_on="call_id", right_on="id").collect()
 
 
 def _prompts(contents: pl.DataFrame) -> pl.DataFrame:

@@ -38,7 +38,7 @@ def import_aicore(
     """Brings over the operations of OpenRouter; `progress` is told how many more were read.
 
     Counts `read`, `added`, `known` (there already), `other` (of other providers), `untimed`
-    (without a timestamp that can be read) and `unpriced` (added without a cost). Calls are known
+    (without a timestamp that can be read) and `unpriced` (without a cost). Calls are known
     again by AiCore's operation id and time: StoreError when they were imported before as of
     another time zone.
     """
