@@ -168,6 +168,14 @@ def test_a_failure_has_no_tokens_of_the_call_before(one: str, target: Target) ->
     assert (call["input_tokens"], call["output_tokens"], call["spent_usd"]) == (None, None, None)
 
 
+def test_aicores_zero_of_cached_tokens_says_nothing(one: str, target: Target) -> None:
+    operate(one, "01A", cached_tokens=0)
+    target.fill(one)
+    (call,) = target.calls()
+    counts = ("input_tokens", "output_tokens", "cache_read_input_tokens", "total_tokens")
+    assert [call[name] for name in counts] == [70, 40, None, 110]
+
+
 def test_an_empty_answer_is_no_failure_and_no_tokens_are_unknown(one: str, target: Target) -> None:
     nothing = {"input_tokens": 0, "output_tokens": 0, "cached_tokens": 0, "cost": 0.0}
     operate(one, "01A", success=False, response="", **nothing)

@@ -1,8 +1,9 @@
 """One operation of AiCore -> a call, and what of its figures can be believed.
 
-AiCore notes the time, by its machine's clock, when an operation has ended. Of cached tokens it
-takes away the input and adds to the output; a call that failed has the tokens of the one before.
-Zero is what it writes where it knows nothing.
+AiCore notes the time, by its machine's clock, when an operation has ended. It takes cached tokens
+off the input; where it is told how many they were, which its own calls do not, it adds them to the
+output. A call that failed has the tokens of the one before. Zero is what it writes where it knows
+nothing.
 """
 
 from __future__ import annotations
@@ -94,7 +95,7 @@ def usage_of(row: Any) -> Usage:
         input_tokens=read + cached,
         output_tokens=max(written - cached, 0),
         total_tokens=read + written,
-        cache_read_input_tokens=cached,
+        cache_read_input_tokens=cached or None,
         usage_extra=extra,
     )
 
