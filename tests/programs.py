@@ -50,6 +50,26 @@ def fork(url: str, base_url: str) -> None:
     os.waitpid(child, 0)
 
 
+def outliving_fork(url: str, base_url: str) -> None:
+    """The child goes on after its parent has closed the recorder, and SQLite's last connection of
+    the parent's has taken the write-ahead log away."""
+    recorder = Recorder(url, base_urls=[base_url])
+    work(recorder, base_url, 1)
+    parent_closed, close = os.pipe()
+    child_stored, tell = os.pipe()
+    child = os.fork()
+    if not child:
+        work(recorder, base_url, 1)
+        os.write(tell, b"1")
+        os.read(parent_closed, 1)
+        work(recorder, base_url, 20)
+        return
+    os.read(child_stored, 1)
+    assert recorder.close(60)
+    os.write(close, b"1")
+    os.waitpid(child, 0)
+
+
 def silent_fork(url: str, base_url: str) -> None:
     """A child that makes no call leaves what is its parent's alone."""
     recorder = Recorder(url, base_urls=[base_url])

@@ -429,6 +429,21 @@ def test_an_answer_that_is_none(bench: Bench, body: bytes) -> None:
     assert_without_usage(row)
 
 
+def test_a_body_that_is_not_of_its_coding(bench: Bench) -> None:
+    body = CHAT.plain().body
+    head = {"Content-Type": "application/json", "Content-Encoding": "gzip"}
+    bench.server.script(Answer(200, head, (body,), "length"))
+
+    async def use(client: Client) -> None:
+        with pytest.raises(bench.kind.hx.DecodingError):
+            await client.post(bench.url, json=ASKED)
+
+    bench.run(use)
+    row = bench.row()
+    assert ended(row) == ("failed", "malformed_answer", 200)
+    assert_without_usage(row)
+
+
 # --- errors that were stated, and answers that are none ---
 
 STATED = {

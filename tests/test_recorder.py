@@ -295,6 +295,11 @@ def test_parent_child_and_grandchild_record(file: Path, server: FakeOpenRouter) 
 
 
 @needs_fork
+def test_a_child_that_outlives_its_parents_recorder(file: Path, server: FakeOpenRouter) -> None:
+    assert_each_once(run("outliving_fork", file, server), 1 + 1 + 20)
+
+
+@needs_fork
 def test_a_child_that_only_closes_takes_nothing_from_its_parent(
     file: Path, server: FakeOpenRouter
 ) -> None:

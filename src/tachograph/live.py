@@ -6,12 +6,12 @@ and counts it.
 
 from __future__ import annotations
 
-from email.utils import parsedate_to_datetime
-from time import perf_counter_ns, time_ns
+from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any, Protocol
 
 from tachograph.content import Overheard
 from tachograph.core.capture import Capture
+from tachograph.core.headers import by_name, retry_after_seconds
 from tachograph.core.records import Call, Outcome
 from tachograph.openrouter.failures import (
     Failure,
@@ -113,8 +113,7 @@ class Live:
         try:
             self._headers_ns = self._last_ns = perf_counter_ns()
             self._status = status
-            named = {name.lower(): value for name, value in headers}
-            get = named.get
+            get = by_name(headers).get
             self._content_type = get(b"content-type", b"").decode("latin-1")
             self._capture.head(
                 self._content_type,
@@ -191,7 +190,7 @@ class Live:
                 self._note_failure()
             if self._job is not None:
                 self._job.ended(self._answer)
-            if at_ns is not None and exc is None and outcome != "abandoned":
+            if exc is None and outcome != "abandoned":
                 at_ns = self._last_ns
             self._sink.ended(self, self._call(outcome, failure, at_ns, self._content()))
         except Exception as trouble:
@@ -209,7 +208,7 @@ class Live:
             return "failed", failure
         if answer.terminal or answer.finish_reason is not None:
             return "completed", None
-        if self._exhausted and status is not None:
+        if (self._exhausted or capture.undecodable is not None) and status is not None:
             if 300 <= status < 400 or status == 204 or (capture.binary and capture.response_bytes):
                 return "completed", None
             if capture.streamed and capture.undecodable is None:
@@ -224,7 +223,16 @@ class Live:
         foreign = capture.response_bytes and not answer.terminal and capture.undecodable is None
         if answer.error is None and self._exhausted and foreign:
             return edge_failure(status)
-        return failure_of(status, answer.error, answer.error_type)
+        return self._without_key(failure_of(status, answer.error, answer.error_type))
+
+    def _without_key(self, failure: Failure) -> Failure:
+        """Some gateways repeat in their message the key that they refuse."""
+        message = failure.error_message
+        for name in ("authorization", "x-api-key"):
+            key = self.request.headers.get(name, "").removeprefix("Bearer ").strip()
+            if message and len(key) >= 8:
+                message = message.replace(key, "[redacted]")
+        return failure._replace(error_message=message)
 
     def _note_failure(self) -> None:
         if not self._failure_noted:
@@ -263,7 +271,7 @@ class Live:
             failure.error_type if failure else None,
             failure.error_code if failure else None,
             failure.error_message if failure else None,
-            _retry_after_seconds(self._retry_after) if self._retry_after else None,
+            retry_after_seconds(self._retry_after) if self._retry_after else None,
             answer.chunks if capture.streamed else None,
             capture.response_bytes if self._headers_ns is not None else None,
             answer.response_model,
@@ -286,15 +294,3 @@ class Live:
 
 def _text(header: bytes | None) -> str | None:
     return None if not header else fit(header.decode("latin-1"))[:256]
-
-
-def _retry_after_seconds(header: str) -> float | None:
-    """Seconds of a Retry-After header, which may also be a date."""
-    try:
-        return max(float(header), 0.0)
-    except ValueError:
-        pass
-    try:
-        return max(parsedate_to_datetime(header).timestamp() - time_ns() / _SECOND, 0.0)
-    except (ValueError, OverflowError):
-        return None

@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
+MOST_ATTEMPTS = 32_767
+"""What the column holds; the calls of an operation beyond it all have this number."""
+
+
 class Place(NamedTuple):
     """Where in its operation a call stands."""
 
@@ -43,12 +47,14 @@ class Operation:
         user: str | None,
         tags: Mapping[str, Any] | None,
     ) -> None:
-        self.name = None if name is None else fit(name)
-        self.session_id = None if session is None else fit(session)
-        self.user_id = None if user is None else fit(user)
+        self.name = None if name is None else fit(str(name))
+        self.session_id = None if session is None else fit(str(session))
+        self.user_id = None if user is None else fit(str(user))
         self.tags = None
         if tags:
-            self.tags = msgspec.json.encode({fit(k): _plain(v) for k, v in tags.items()}).decode()
+            self.tags = msgspec.json.encode(
+                {fit(str(k)): _plain(v) for k, v in tags.items()}
+            ).decode()
         self._id: bytes | None = None
         self._attempts = 0
         self._lock = threading.Lock()
@@ -65,7 +71,7 @@ class Operation:
         with self._lock:
             if self._id is None:
                 self._id = call_id
-            self._attempts += 1
+            self._attempts = min(self._attempts + 1, MOST_ATTEMPTS)
             return Place(self._id, self._attempts, resend_count, resend_of)
 
 
@@ -100,10 +106,10 @@ def place_of(
     if earlier is None:
         return Place(call_id, 1, 0) if operation is None else operation.place(call_id, 0, None)
     place, sending = earlier.place, earlier.sending
-    resend_count = place.resend_count + 1
+    resend_count = min(place.resend_count + 1, MOST_ATTEMPTS)
     if operation is not None:
         return operation.place(call_id, resend_count, sending)
-    return Place(place.operation_id, place.attempt + 1, resend_count, sending)
+    return Place(place.operation_id, min(place.attempt + 1, MOST_ATTEMPTS), resend_count, sending)
 
 
 def note_failure(request: Any, body: bytes | None, place: Place, sending: bytes | None) -> None:

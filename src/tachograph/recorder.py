@@ -124,15 +124,16 @@ class Recorder:
         self._lookups = Lookups(self.url, self._settings.base_urls) if asks else None
 
     def before_fork(self) -> None:
-        self._writer.gate.pause()
+        self._writer.before_fork()
 
     def after_fork(self) -> None:
-        self._writer.gate.go_on()
+        self._writer.after_fork()
 
     def forked(self) -> None:
         """This is a child process now: what the parent has is the parent's. The child begins
         anew with its first call."""
         self._journal.abandon()
+        self._open = set()
         self._inherited = True
         self._begin_lock = threading.Lock()
         keep(self._writer)

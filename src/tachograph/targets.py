@@ -105,14 +105,18 @@ def _target(host: str, port: int | None, path: str) -> Target:
 
 def _base(url: str) -> _Base:
     parts = urlsplit(url.strip())
-    if parts.scheme not in _PORTS or not parts.hostname:
+    try:
+        port = parts.port
+    except ValueError:  # beyond 65535
+        port = -1
+    if parts.scheme not in _PORTS or not parts.hostname or port == -1:
         raise SettingsError(
             f"{url!r} is no base URL: write it whole, like https://llm.example.com/api/v1"
         )
     return _Base(
         parts.scheme,
         parts.hostname.lower(),
-        _port(parts.scheme, parts.port),
+        _port(parts.scheme, port),
         parts.path.rstrip("/"),
     )
 

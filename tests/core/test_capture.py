@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tachograph.core.capture import Capture
+from tachograph.core.capture import _UNSAID, Capture
 
 EVENTS = (
     b": OPENROUTER PROCESSING\n\n"
@@ -92,3 +92,26 @@ def test_memory_is_bounded_however_long_the_answer() -> None:
     grown, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert grown < 1_000_000
+
+
+@pytest.mark.parametrize("content_type", ["", "text/plain", "application/json", _UNSAID])
+@pytest.mark.parametrize("step", [1, 10**6])
+def test_events_under_another_head(content_type: str, step: int) -> None:
+    pieces = [EVENTS[i : i + step] for i in range(0, len(EVENTS), step)]
+    capture, heard = captured(pieces, content_type)
+    assert capture.streamed
+    assert [event[:6] for event in heard.events] == [b'{"role', b'{"cont', b'{"usag', b"[DONE]"]
+
+
+@pytest.mark.parametrize("content_type", ["text/event-stream", _UNSAID, "text/html", ""])
+def test_json_under_another_head(content_type: str) -> None:
+    for mark in (b"", b"\xef\xbb\xbf"):
+        capture, heard = captured([mark + BODY.strip()], content_type)
+        assert not capture.streamed
+        assert heard.bodies == [BODY.strip()]
+
+
+def test_bytes_of_no_kind_are_not_kept() -> None:
+    capture, heard = captured([b"\x00\x01PCM" * 100], _UNSAID)
+    assert capture.binary
+    assert heard.bodies == []

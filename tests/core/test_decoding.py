@@ -46,9 +46,16 @@ def test_what_is_not_of_its_coding_is_told(coding: str) -> None:
         list(decoder.feed(b"this is no compressed text at all" * 10))
 
 
-def test_an_unknown_coding_is_told() -> None:
-    with pytest.raises(UndecodableError, match="'compress' is not known"):
-        Decoder("gzip, compress")
+def test_what_is_no_coding_is_passed_over_as_clients_do() -> None:
+    assert b"".join(Decoder("utf-8, gzip").feed(CODED["gzip"])) == DATA
+
+
+@pytest.mark.parametrize("step", [1, 10**6])
+def test_bytes_behind_the_end_of_a_gzip_are_nobodys(step: int) -> None:
+    coded = CODED["gzip"] + b"\0\0 more"
+    decoder = Decoder("gzip")
+    pieces = [coded[i : i + step] for i in range(0, len(coded), step)]
+    assert b"".join(part for piece in pieces for part in decoder.feed(piece)) == DATA
 
 
 def test_a_missing_library_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

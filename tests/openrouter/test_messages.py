@@ -41,9 +41,14 @@ def test_a_stream_with_its_stray_end() -> None:
     assert facts["service_tier"] == "priority"
 
 
-def test_the_counts_of_the_first_event_are_nobodys_usage() -> None:
+def test_of_the_first_event_the_counts_of_input_count_and_those_of_output_do_not() -> None:
     facts = read_stream("messages", FIRST, BLOCK, PIECE)
-    assert said(facts) == {"response_model": "m", "provider": "P", "generation_id": "gen-1"}
+    assert said(facts) == {
+        "response_model": "m",
+        "provider": "P",
+        "generation_id": "gen-1",
+        "usage": b'{"input_tokens":7}',
+    }
     assert not facts["terminal"]
 
 

@@ -9,13 +9,13 @@ from collections.abc import Callable
 from uuid import UUID
 
 import msgspec
-from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
 from tachograph.core.ids import uuid7
 from tachograph.core.records import Call, Cost, Usage
 from tachograph.telemetry.exporters import otlp_span_exporter
+from tachograph.telemetry.resource import app_resource
 from tachograph.telemetry.span_ids import REMADE_FLAGS
 from tachograph.telemetry.spans import Spans
 from tachograph.telemetry.stored import StoredCall, StoredSpans
@@ -24,7 +24,7 @@ from tests.telemetry.jaeger import Jaeger, references, tags
 
 def _provider(jaeger: Jaeger, protocol: str) -> TracerProvider:
     provider = TracerProvider(
-        resource=Resource.create({"service.name": "shop", "deployment.environment.name": "test"}),
+        resource=app_resource({"service.name": "shop", "deployment.environment.name": "test"}),
         shutdown_on_exit=False,
     )
     exporter = otlp_span_exporter(jaeger.endpoint(protocol))

@@ -16,7 +16,7 @@ A quantile is the smallest value with at least that share of the values at or be
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, get_args
 
 import polars as pl
 
@@ -70,6 +70,8 @@ def summarised(
     """One row for each combination of the keys (null is one of its own), in no order."""
     names = [key.meta.output_name() for key in keys]
     facts = calls.select(*keys, *_facts(), *_measures())
+    if quantiles not in get_args(Quantiles):
+        raise ValueError(f"quantiles is 'exact' or 'histogram', not {quantiles!r}")
     if quantiles == "exact":
         groups = facts.group_by(names).agg(*_sums(), *_exact_quantiles())
     else:

@@ -14,7 +14,9 @@ from tachograph.core.sse import EventStream
 
 BODY_BYTES = 256 * 1024
 
-_BINARY = ("audio/", "image/", "video/", "application/octet-stream")
+_BINARY = ("audio/", "image/", "video/")
+_UNSAID = "application/octet-stream"
+_EVENTS = (b"data:", b"event:", b":", b"id:", b"retry:")
 
 
 class Reader(Protocol):
@@ -43,6 +45,8 @@ class Capture:
     _skim: Skim | None = None
     _kept_bytes: int = 0
     _finished: bool = False
+    _unsaid: bool = False
+    _begun: bool = False
 
     def __init__(self, reader: Reader) -> None:
         self.reader = reader
@@ -54,6 +58,7 @@ class Capture:
         if kind.startswith("text/event-stream"):
             self._events = EventStream()
         self.binary = kind.startswith(_BINARY)
+        self._unsaid = kind.startswith(_UNSAID)
         if content_encoding and content_encoding != "identity" and not self.binary:
             try:
                 self._decoder = Decoder(content_encoding)
@@ -69,7 +74,7 @@ class Capture:
         """Takes the next piece as it came over the wire."""
         self.response_bytes += len(piece)
         if self._decoder is None:
-            if self._events is None:
+            if self._events is None or not self._begun:
                 self._plain(piece, now_ns)
                 return
             # the hot path: `_plain` for a stream whose first token is there
@@ -99,10 +104,28 @@ class Capture:
                 self.reader.body(skimmed)
         elif self._kept:
             body = self._kept[0] if len(self._kept) == 1 else b"".join(self._kept)
-            self.reader.body(body)
+            self.reader.body(body.removeprefix(b"\xef\xbb\xbf"))
         self._kept.clear()
 
+    def _look(self, piece: bytes) -> None:
+        """What the first bytes say counts more than the head: servers err in it, and clients read
+        what they asked for."""
+        start = piece.removeprefix(b"\xef\xbb\xbf").lstrip()
+        if not start:
+            return
+        self._begun = True
+        if self.binary:
+            return
+        if start.startswith((b"{", b"[")):
+            self._events = None
+        elif start.startswith(_EVENTS):
+            self._events = self._events or EventStream()
+        elif self._unsaid:
+            self.binary = True
+
     def _plain(self, piece: bytes, now_ns: int) -> None:
+        if not self._begun:
+            self._look(piece)
         if self._events is not None:
             reader = self.reader
             for event in self._events.feed(piece):

@@ -20,14 +20,14 @@ class UndecodableError(ValueError):
 
 
 class Decoder:
-    """Undoes the codings of a `Content-Encoding` header, last one first."""
+    """Undoes the codings of a `Content-Encoding` header, last one first.
+
+    Names that are no coding are passed over, as HTTP clients do.
+    """
 
     def __init__(self, content_encoding: str) -> None:
         names = [name.strip().lower() for name in content_encoding.split(",")]
         self._steps = [_STEPS[name]() for name in reversed(names) if name in _STEPS]
-        unknown = [n for n in names if n and n not in _STEPS and n != "identity"]
-        if unknown:
-            raise UndecodableError(f"content coding {unknown[0]!r} is not known")
 
     def feed(self, piece: bytes) -> Iterator[bytes]:
         """The plain bytes that this piece gives; raises UndecodableError."""
@@ -47,6 +47,9 @@ class Decoder:
             raise UndecodableError(f"the body is not what its coding says: {exc}") from exc
 
 
+_MEMBER = b"\x1f\x8b"
+"""How a member of gzip begins."""
+
 _Step = Callable[[bytes], Iterator[bytes]]
 
 
@@ -60,9 +63,11 @@ def _inflate(wbits: int) -> _Step:
             if part:
                 yield part
             piece = inflater.unconsumed_tail
-            if not piece and inflater.eof and inflater.unused_data:
-                piece = inflater.unused_data  # gzip allows one member after another
-                inflater = zlib.decompressobj(wbits)
+            if not piece and inflater.eof:
+                piece = inflater.unused_data
+                if not piece.startswith(_MEMBER):
+                    return  # bytes behind the end are nobody's
+                inflater = zlib.decompressobj(wbits)  # gzip allows one member after another
 
     return step
 

@@ -85,10 +85,12 @@ def async_httpx_app(
                 for _ in range(2):
                     async with aclosing(await client.send(request, stream=True)) as response:
                         number = 0
-                        async for _ in response.aiter_bytes():
-                            number += 1
-                            if ask.leaves_early and number == PIECES_READ:
-                                return
+                        pieces: Any = response.aiter_bytes()
+                        async with aclosing(pieces):
+                            async for _ in pieces:
+                                number += 1
+                                if ask.leaves_early and number == PIECES_READ:
+                                    return
                     if response.status_code not in SENT_AGAIN:
                         return
 

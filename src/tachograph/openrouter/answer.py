@@ -24,6 +24,7 @@ class Late(msgspec.Struct, gc=False):
     """The members that a stream may still say when its first token is there."""
 
     service_tier: Any = None
+    error_type: Any = None
     usage: msgspec.Raw = msgspec.Raw()
     error: msgspec.Raw = msgspec.Raw()
     openrouter_metadata: msgspec.Raw = msgspec.Raw()
@@ -35,7 +36,6 @@ class Members(Late, gc=False):
     id: Any = None
     model: Any = None
     provider: Any = None
-    error_type: Any = None
 
 
 class Answer:
@@ -125,8 +125,6 @@ class Answer:
             self.generation_id = text_of(message.id) or self.generation_id
         if message.provider:
             self.provider = text_of(message.provider) or self.provider
-        if message.error_type:
-            self.error_type = text_of(message.error_type) or self.error_type
         self._late(message)
 
     def _late(self, message: Late) -> None:
@@ -136,6 +134,8 @@ class Answer:
             self.usage = _object(message.usage) or self.usage
         if message.error:
             self._fail(message.error)
+        if message.error_type:
+            self.error_type = text_of(message.error_type) or self.error_type
         if message.openrouter_metadata:
             self.routing = _object(message.openrouter_metadata) or self.routing
 

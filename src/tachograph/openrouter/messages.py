@@ -65,9 +65,9 @@ class MessagesAnswer(Answer):
         elif kind == "message_start":
             started = self._decode(self._whole, bytes(message.message))
             if started is not None:
-                # its usage is provisional: counts of output that has not been written yet
-                started.usage = msgspec.Raw()
+                usage, started.usage = started.usage, msgspec.Raw()
                 self._common(started)
+                self.usage = _of_input(bytes(usage))
         else:
             self._common(message)
             if kind == "error":
@@ -79,7 +79,10 @@ class MessagesAnswer(Answer):
                 self._stop(delta and delta.stop_reason)
 
     def _late(self, message: Late) -> None:
+        before = self.usage
         super()._late(message)
+        if message.usage and before and self.usage:
+            self.usage = _merged(before, self.usage)
         if message.usage and self.usage:  # the tier stands in the usage
             tier = self._decode(_tier, self.usage)
             self.service_tier = text_of(tier and tier.service_tier) or self.service_tier
@@ -98,5 +101,31 @@ class MessagesAnswer(Answer):
             self.finish_reason = text_of(reason) or self.finish_reason
 
 
+def _of_input(usage: bytes) -> bytes | None:
+    """What a `message_start` says of the input. What it says of the output is provisional: counts
+    of what has not been written yet."""
+    try:
+        members = _fields(usage)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+    kept = {k: v for k, v in members.items() if k in _INPUT and bytes(v) != b"null"}
+    return msgspec.json.encode(kept) if kept else None
+
+
+def _merged(before: bytes, after: bytes) -> bytes:
+    """The later usage, with the members that only the earlier one has."""
+    try:
+        return msgspec.json.encode({**_fields(before), **_fields(after)})
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return after
+
+
+_INPUT = (
+    "input_tokens",
+    "cache_read_input_tokens",
+    "cache_creation_input_tokens",
+    "cache_creation",
+)
+_fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _piece = msgspec.json.Decoder(_Piece).decode
 _tier = msgspec.json.Decoder(_Tier).decode

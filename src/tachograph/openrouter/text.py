@@ -9,7 +9,12 @@ TEXT_CHARACTERS = 512
 
 # OpenRouter's keys and those of providers. Where they are known by more than `sk-` they are found
 # in the middle of a word as well.
-_KEY = r"(?:(?<![A-Za-z0-9])sk-|sk-(?:or-v\d|ant|proj|svcacct)-)[A-Za-z0-9_-]{8,}"
+_KEY = (
+    r"(?:(?<![A-Za-z0-9])sk-|sk-(?:or-v\d|ant|proj|svcacct)-)[A-Za-z0-9_-]{8,}"
+    r"|(?<![A-Za-z0-9])(?:AIza|gsk_|xai-|hf_)[A-Za-z0-9_-]{16,}"
+)
+_MARKS = ("sk-", "AIza", "gsk_", "xai-", "hf_")
+_MARKS_IN_BYTES = tuple(mark.encode() for mark in _MARKS)
 _KEYS = re.compile(_KEY)
 _KEYS_IN_BYTES = re.compile(_KEY.encode())
 
@@ -29,12 +34,13 @@ def clean(text: str) -> str:
 
 def redact(text: str) -> str:
     """Without API keys."""
-    return text if "sk-" not in text else _KEYS.sub("[redacted]", text)
+    return _KEYS.sub("[redacted]", text) if any(m in text for m in _MARKS) else text
 
 
 def redact_json(data: bytes) -> bytes:
     """JSON without API keys."""
-    return data if b"sk-" not in data else _KEYS_IN_BYTES.sub(b"[redacted]", data)
+    marked = any(mark in data for mark in _MARKS_IN_BYTES)
+    return _KEYS_IN_BYTES.sub(b"[redacted]", data) if marked else data
 
 
 def fit(text: str) -> str:

@@ -25,9 +25,11 @@ class ForkGate:
     def __exit__(self, *_: object) -> None:
         self._lock.release()
 
-    def pause(self) -> None:
-        """Waits until nothing is being written, and lets nothing begin."""
+    def pause(self) -> bool:
+        """Waits until nothing is being written, and lets nothing begin; False when it took too
+        long."""
         self._forking = self._lock.acquire(timeout=LONGEST_PAUSE_SECONDS)
+        return self._forking
 
     def go_on(self) -> None:
         """The process has forked."""

@@ -70,7 +70,7 @@ class Writer:
         self._adopted = journal.folder is None
         self._thread: threading.Thread | None = None
         self._start = threading.Lock()
-        self.gate = ForkGate()
+        self._gate = ForkGate()
         self._bell: SimpleQueue[None] = SimpleQueue()  # may be rung in a destructor
         self._progress = threading.Condition()
         self._hurry = 0  # flushes that wait
@@ -128,18 +128,28 @@ class Writer:
                 return False
         return self.settled >= self._journal.taken_in
 
+    def before_fork(self) -> None:
+        """Closes the connections: a child that inherits one shares SQLite's idea of its locks,
+        and what it commits can go into a file that the parent has deleted."""
+        if self._gate.pause():
+            self._engine.dispose()
+
+    def after_fork(self) -> None:
+        """The parent goes on."""
+        self._gate.go_on()
+
     # --- the thread ---
 
     def _run(self) -> None:
         while True:
-            with self.gate:
+            with self._gate:
                 done = self._round()
             if self._stopping and (not done or self._nothing_waits()):
                 break
             if not (done and (self._batch_is_full or self._hurry) and not self._nothing_waits()):
                 self._sleep(done)
         if self._inserter is not None:
-            with self.gate:
+            with self._gate:
                 self._write_last_word()
         self._journal.close()
         self._engine.dispose()
