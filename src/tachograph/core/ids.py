@@ -16,7 +16,8 @@ _RANDOM_BITS = (1 << 62) - 1
 # Drawn in advance, since a system call for each id would cost the caller more than all the rest
 # of making it. A forked child draws anew.
 _pool: list[int] = []
-os.register_at_fork(after_in_child=_pool.clear)
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(after_in_child=_pool.clear)
 
 
 def uuid7(started_us: int) -> bytes:
