@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tachograph.core.skim import KEPT_BYTES, STRING_BYTES, Skim
+from tachograph.core.skim import DEPTH, KEPT_BYTES, STRING_BYTES, Skim
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers(-999, 999) | st.text(),
@@ -39,7 +39,7 @@ def depth(value: Any) -> int:
     return 0
 
 
-@given(json_values.filter(lambda v: depth(v) <= 8), st.integers(1, 7))
+@given(json_values.filter(lambda v: depth(v) <= DEPTH), st.integers(1, 7))
 def test_a_small_text_stays_as_it_is_however_it_is_cut(value: Any, step: int) -> None:
     data = json.dumps(value).encode()
     pieces = [data[i : i + step] for i in range(0, len(data), step)]
@@ -92,3 +92,17 @@ def test_a_text_that_is_too_large_all_the_same_is_given_up() -> None:
     for _ in range(KEPT_BYTES // 4):
         skim.feed(b'{"a":{}},')
     assert skim.result() is None
+
+
+def test_how_a_choice_ended_stays_beside_its_log_probabilities() -> None:
+    word = {"token": "word", "logprob": -0.1, "top_logprobs": [{"token": "w", "logprob": -1.5}] * 5}
+    choice = {
+        "finish_reason": "error",
+        "logprobs": {"content": [word] * 3000},
+        "error": {"code": 502, "metadata": {"provider_name": "P"}},
+    }
+    result = skimmed([json.dumps({"choices": [choice], "usage": {"cost": 1}}).encode()])
+    assert result is not None
+    (kept,) = json.loads(result)["choices"]
+    assert kept["finish_reason"] == "error"
+    assert kept["error"] == choice["error"]

@@ -14,7 +14,7 @@ STRING_BYTES = 2048
 """Strings up to this length are kept."""
 RUN_BYTES = 64
 """Runs of numbers, literals, commas and white space up to this length are kept."""
-DEPTH = 8
+DEPTH = 5
 """Containers nested deeper lose what is in them."""
 MEMBER_BYTES = 128 * 1024
 """What is kept of one member of the outermost object at the most."""
