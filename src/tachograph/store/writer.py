@@ -301,8 +301,3 @@ class Writer:
         if call is None:
             return 0.0
         return max(0.0, time.time() - call.started_us / 1e6 - (call.latency_seconds or 0.0))
-
-    @property
-    def trouble(self) -> str | None:
-        """Why the database cannot be written now; None when it can."""
-        return self._trouble
