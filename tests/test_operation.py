@@ -18,5 +18,5 @@ def test_whatever_names_an_operation_is_text() -> None:
 def test_calls_beyond_what_the_column_holds_have_its_last_number() -> None:
     operation = Operation(None, None, None, None)
     operation._attempts = MOST_ATTEMPTS - 1
-    attempts = [operation.place(b"id", 0, None).attempt for _ in range(3)]
+    attempts = [operation.place(b"id").attempt for _ in range(3)]
     assert attempts == [MOST_ATTEMPTS] * 3

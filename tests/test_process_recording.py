@@ -194,6 +194,7 @@ def test_retries_of_the_openai_sdk(server: FakeOpenRouter, recorder: Recorder) -
     assert made(recorder) == 2
     calls = tachograph.analytics.read_calls(recorder).sort("started_at")
     assert calls["resend_count"].to_list() == [0, 1]
+    assert calls["resend_of"].to_list() == [None, calls["id"][0]]
     assert calls["operation_id"].n_unique() == 1
 
 

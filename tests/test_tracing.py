@@ -120,6 +120,7 @@ def test_each_sending_of_a_request_carries_the_id_of_its_own_span(
         [call["trace_id"], call["span_id"]] for call in calls.iter_rows(named=True)
     ]
     assert calls["resend_count"].to_list() == [0, 1]
+    assert calls["resend_of"].to_list() == [None, calls["id"][0]]
 
 
 @pytest.mark.parametrize("stream", [False, True])

@@ -9,6 +9,8 @@ import sqlalchemy as sa
 from alembic import context, op
 from sqlalchemy.dialects import postgresql
 
+from tachograph.store.call_log import create_call_log
+
 revision = "0001"
 down_revision = None
 branch_labels = None
@@ -207,7 +209,7 @@ def upgrade() -> None:
         sa.Column("record", sa.LargeBinary()),
         sa.PrimaryKeyConstraint("id", name="pk_journal_dead"),
     )
-    _create_call_log()
+    create_call_log(op.get_bind())
     if op.get_bind().dialect.name == "postgresql":
         op.execute(UUID7_FLOOR)
 
@@ -218,42 +220,3 @@ def downgrade() -> None:
     op.execute("DROP VIEW call_log")
     for table in ("journal_dead", "recorders", "contents", "reconciliations", "prices", "calls"):
         op.drop_table(table)
-
-
-def _create_call_log() -> None:
-    """Every call as people and their tools read it.
-
-    PostgreSQL has types for it: uuid, timestamptz, numeric. SQLite has not: there it is text, ids
-    and instants as in JSON, and money with all its twelve decimals.
-    """
-    sqlite = op.get_bind().dialect.name == "sqlite"
-    calls = sa.inspect(op.get_bind()).get_columns("calls")
-    shown = []
-    for name in (column["name"] for column in calls):
-        as_name = name
-        expression = name
-        if name in ("id", "operation_id") and sqlite:
-            digits = f"lower(hex({name}))"
-            cuts = ((1, 8), (9, 4), (13, 4), (17, 4), (21, 12))
-            expression = " || '-' || ".join(f"substr({digits}, {at}, {n})" for at, n in cuts)
-        elif name in ("trace_id", "span_id", "parent_span_id"):
-            expression = f"nullif(lower(hex({name})), '')" if sqlite else f"encode({name}, 'hex')"
-        elif name.endswith("_us"):
-            as_name = name.removesuffix("_us") + "_at"
-            expression = (
-                f"strftime('%Y-%m-%dT%H:%M:%S', {name} / 1000000, 'unixepoch')"
-                f" || printf('.%06dZ', {name} % 1000000)"
-                if sqlite
-                else f"timestamptz 'epoch' + {name} * interval '1 microsecond'"
-            )
-        elif name.endswith("_picousd"):
-            as_name = name.removesuffix("_picousd") + "_usd"
-            expression = (
-                f"CASE WHEN {name} < 0 THEN '-' ELSE '' END || (abs({name}) / 1000000000000)"
-                f" || printf('.%012d', abs({name}) % 1000000000000)"
-                if sqlite
-                else f"{name} * 0.000000000001"
-            )
-        shown.append(f"{expression} AS {as_name}")
-    columns = ",\n    ".join(shown)
-    op.get_bind().exec_driver_sql(f"CREATE VIEW call_log AS SELECT\n    {columns}\nFROM calls")

@@ -70,7 +70,7 @@ class Beginning:
         if target.dialect == "job":
             operation = operation or Operation.begun_at(place, session, user)
             job = JobCall(self._jobs, target.job_id, operation)
-        span = self._spans.begin(place.resend_of)
+        span = self._spans.begin(place.resend_of_span)
         return Live(
             sink,
             request,
@@ -79,7 +79,7 @@ class Beginning:
             target.dialect,
             job,
             begun,
-            _NO_SPAN if span is None else (*astuple(span), place.resend_of),
+            _NO_SPAN if span is None else (*astuple(span), place.resend_of_span),
             perf_counter_ns(),
         )
 

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from tachograph.jobs import JobCall
     from tachograph.openrouter.endpoints import Dialect
 
+_ID = Call.__struct_fields__.index("id")
 _STREAM = Call.__struct_fields__.index("stream")
 _SECOND = 1_000_000_000
 _STREAM_CUT = ("remote_protocol_error", "read_error")
@@ -77,7 +78,7 @@ class Live:
         trace: tuple[Any, ...],
         started_ns: int,
     ) -> None:
-        """`begun` are the fields of `Call` up to `started_us`, `trace` its last ones: what is
+        """`begun` are the fields of `Call` up to `started_us`, `trace` those of its span: what is
         known when the call begins."""
         self._sink = sink
         self.request = request
@@ -238,8 +239,8 @@ class Live:
         if not self._failure_noted:
             self._failure_noted = True
             trace_id, span_id = self._trace[:2]
-            sending = trace_id + span_id if trace_id and span_id else None
-            note_failure(self.request, self._body, self._place, sending)
+            span = trace_id + span_id if trace_id and span_id else None
+            note_failure(self.request, self._body, self._begun[_ID], self._place, span)
 
     def _content(self) -> Content | None:
         if self._overheard is None:
@@ -285,6 +286,7 @@ class Live:
             answer.usage,
             *self._trace,
             content,
+            self._place.resend_of,
         )
         return Call(*fields)  # by position: by keywords it takes nine times as long
 

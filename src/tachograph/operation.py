@@ -32,7 +32,9 @@ class Place(NamedTuple):
     attempt: int
     resend_count: int
     resend_of: bytes | None = None
-    """Trace id and span id of the sending that this one repeats."""
+    """The id of the call that this one sends again."""
+    resend_of_span: bytes | None = None
+    """Trace id and span id of that sending."""
 
 
 class Operation:
@@ -66,13 +68,14 @@ class Operation:
         operation._id, operation._attempts = place.operation_id, place.attempt
         return operation
 
-    def place(self, call_id: bytes, resend_count: int, resend_of: bytes | None) -> Place:
-        """The place of its next call."""
+    def place(self, call_id: bytes, earlier: FailedSending | None = None) -> Place:
+        """The place of its next call, which may send an earlier one again."""
         with self._lock:
             if self._id is None:
                 self._id = call_id
             self._attempts = min(self._attempts + 1, MOST_ATTEMPTS)
-            return Place(self._id, self._attempts, resend_count, resend_of)
+            attempt = self._attempts
+        return _place(self._id, attempt, earlier)
 
 
 class FailedSending(NamedTuple):
@@ -80,8 +83,9 @@ class FailedSending(NamedTuple):
 
     request: ref[Any]
     body_crc: int | None
+    call_id: bytes
     place: Place
-    sending: bytes | None
+    span: bytes | None
     """Trace id and span id."""
 
 
@@ -103,18 +107,27 @@ def place_of(
     `x-stainless-retry-count` above 0, after a sending that failed in the same context.
     """
     earlier = _earlier_sending(request, body, retry_count)
-    if earlier is None:
-        return Place(call_id, 1, 0) if operation is None else operation.place(call_id, 0, None)
-    place, sending = earlier.place, earlier.sending
-    resend_count = min(place.resend_count + 1, MOST_ATTEMPTS)
     if operation is not None:
-        return operation.place(call_id, resend_count, sending)
-    return Place(place.operation_id, min(place.attempt + 1, MOST_ATTEMPTS), resend_count, sending)
+        return operation.place(call_id, earlier)
+    if earlier is None:
+        return Place(call_id, 1, 0)
+    attempt = min(earlier.place.attempt + 1, MOST_ATTEMPTS)
+    return _place(earlier.place.operation_id, attempt, earlier)
 
 
-def note_failure(request: Any, body: bytes | None, place: Place, sending: bytes | None) -> None:
-    """This call failed: the next one of the context may repeat it."""
-    _latest_failed.set(FailedSending(ref(request), _crc(body), place, sending))
+def note_failure(
+    request: Any, body: bytes | None, call_id: bytes, place: Place, span: bytes | None
+) -> None:
+    """This call failed: the next one of the context may repeat it. `span` is trace id and span
+    id, None without a tracer."""
+    _latest_failed.set(FailedSending(ref(request), _crc(body), call_id, place, span))
+
+
+def _place(operation_id: bytes, attempt: int, earlier: FailedSending | None) -> Place:
+    if earlier is None:
+        return Place(operation_id, attempt, 0)
+    resend_count = min(earlier.place.resend_count + 1, MOST_ATTEMPTS)
+    return Place(operation_id, attempt, resend_count, earlier.call_id, earlier.span)
 
 
 def _earlier_sending(

@@ -171,7 +171,7 @@ class Recorder:
         if self._contents is not None:
             live.overhear(self._contents)
         if self._spans.inline:
-            self._spans.start(live.begun(), live.place.resend_of)
+            self._spans.start(live.begun(), live.place.resend_of_span)
             self._spans.inject(live.span_id, request.headers)
         if live.streams:
             try:

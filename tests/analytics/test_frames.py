@@ -100,6 +100,7 @@ def test_the_schema_is_that_of_the_contract() -> None:
         "span_id": pl.String,
         "parent_span_id": pl.String,
         "trace_sampled": pl.Boolean,
+        "resend_of": pl.String,
         "output_tokens_per_second": pl.Float64,
     }
 

@@ -19,7 +19,7 @@ from tachograph.analytics import read_calls
 from tachograph.core.ids import uuid7
 from tachograph.store.database import open_engine
 from tachograph.store.insert import Inserter, Ledger
-from tachograph.store.schema import calls
+from tachograph.store.schema import REVISION, calls
 from tests.analytics.rows import NOON, row
 from tests.cli.conftest import Run, stored
 
@@ -129,7 +129,7 @@ def test_status_is_the_ledger(tachograph: Run, db: str, tmp_path: Path) -> None:
     facts = tachograph("status", "--db", db, "--format", "json").json
     assert facts == {
         "database": db,
-        "revision": "0001",
+        "revision": REVISION,
         "made": 9,
         "stored": 0,
         "waiting": 7,

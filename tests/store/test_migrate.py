@@ -15,13 +15,35 @@ from uuid import UUID
 import pytest
 import sqlalchemy as sa
 
+from tachograph.core.ids import uuid7
 from tachograph.errors import SchemaOutOfDateError, StoreError
 from tachograph.store import migrate
 from tachograph.store.database import open_engine, write_transaction
+from tachograph.store.partitions import add_months
 from tachograph.store.schema import REVISION, calls, metadata
 
 ID = bytes(range(16))
 STARTED = datetime(2026, 11, 21, 1, 0, 0, 42, tzinfo=UTC)
+
+OLD_CALLS = sa.Table(
+    "calls", sa.MetaData(), *(c._copy() for c in calls.columns if c.name != "resend_of")
+)
+OLD_ROWS = [
+    {
+        "id": uuid7(1_763_686_800_000_000 + number),
+        "operation_id": uuid7(1_763_686_800_000_000),
+        "attempt": number + 1,
+        "resend_count": number,
+        "host": "openrouter.ai",
+        "path": "/chat/completions",
+        "started_us": STARTED,
+        "outcome": "completed",
+        "cost_source": "billed",
+        "billed_picousd": Decimal("0.000000009375"),
+        "span_id": ID[:8],
+    }
+    for number in range(3)
+]
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -107,6 +129,46 @@ def test_an_upgrade_keeps_the_rows(engine: sa.Engine) -> None:
     migrate.upgrade(engine)
     with engine.connect() as connection:
         assert connection.execute(sa.select(calls.c.id)).scalars().all() == [ID]
+
+
+def test_calls_of_an_older_revision_keep_all_that_was_known(engine: sa.Engine) -> None:
+    """Up, and down again: every column of each row, and what else stands on `calls`."""
+    partitioned = engine.dialect.name == "postgresql"
+    migrate.upgrade(engine, "0001", partitioned=partitioned)
+    before, oldest = structure(engine), everything(engine)
+    assert oldest == []
+    with write_transaction(engine) as connection:
+        if partitioned:
+            connection.exec_driver_sql("CREATE VIEW of_the_app AS SELECT id FROM call_log")
+        connection.execute(OLD_CALLS.insert(), OLD_ROWS)
+    old = everything(engine)
+    assert len(old) == len(OLD_ROWS)
+
+    migrate.upgrade(engine)
+    if partitioned:
+        add_months(engine, STARTED)
+    assert everything(engine) == [row | {"resend_of": None} for row in old]
+    store_a_call(engine, started_us=STARTED, resend_of=ID)
+    with engine.connect() as connection:
+        shown = sa.text("SELECT id, resend_of FROM call_log WHERE resend_of IS NOT NULL")
+        assert [str(value) for value in connection.execute(shown).one()] == [
+            str(UUID(bytes=ID))
+        ] * 2
+
+    if partitioned:
+        with write_transaction(engine) as connection:
+            connection.exec_driver_sql("DROP VIEW of_the_app")
+    migrate.downgrade(engine, "0001")
+    assert everything(engine)[1:] == old
+    if not partitioned:
+        assert structure(engine) == before
+
+
+def everything(engine: sa.Engine) -> list[dict[str, Any]]:
+    """All rows of `calls` by the columns that there are."""
+    with engine.connect() as connection:
+        rows = connection.exec_driver_sql("SELECT * FROM calls ORDER BY id").mappings()
+        return [dict(row) for row in rows]
 
 
 def test_only_a_file_is_upgraded_without_asking(engine: sa.Engine) -> None:

@@ -78,6 +78,7 @@ def test_a_stored_call_gives_the_span_that_it_gave_when_it_ended(
                 id=uuid7(at_us + 1),
                 started_us=at_us + 1,
                 resend_count=1,
+                resend_of=call_with().id,
                 attempt=2,
             ),
             usage,

@@ -60,6 +60,8 @@ def test_a_resending_follows_a_failure_of_its_operation(made: pl.DataFrame) -> N
         made, on=["operation_id", "resend_count"], how="left", suffix="_before"
     )
     assert (before["outcome_before"] == "failed").all()
+    assert (before["id_before"] == before["resend_of"]).all()
+    assert made.filter(resend_count=0)["resend_of"].is_null().all()
     assert (before["model_before"] == before["model"]).all()
     ended = before["started_at_before"] + pl.Series(before["latency_seconds_before"] * 1e6).cast(
         pl.Duration("us")

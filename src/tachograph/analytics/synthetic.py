@@ -277,7 +277,10 @@ class _Maker:
         )
         sent = pl.col("resend_count")
         first = pl.when(sent == 0).then("id").when(sent == 1).then(pl.col("id").shift(1))
-        return calls.with_columns(operation_id=first.otherwise(pl.col("id").shift(2)))
+        return calls.with_columns(
+            operation_id=first.otherwise(pl.col("id").shift(2)),
+            resend_of=pl.when(sent > 0).then(pl.col("id").shift(1)),
+        )
 
     def _of(self, attribute: str) -> pl.Expr:
         """What the call's model has there."""

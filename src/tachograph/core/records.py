@@ -101,10 +101,12 @@ class Call(msgspec.Struct, frozen=True, array_like=True, gc=False):
     trace_flags: int | None
     """Of the parent; None where the call began a trace of its own."""
     tracestate: str | None
-    resend_of: bytes | None = None
+    resend_of_span: bytes | None = None
     """Trace id and span id of the sending that this one repeats."""
     content: Content | None = None
     """Stored in a table of its own; None unless it was asked for."""
+    resend_of: bytes | None = None
+    """The id of the call that this one sends again; None for a first sending."""
 
 
 class Usage(msgspec.Struct, frozen=True, kw_only=True, gc=False):

@@ -52,7 +52,7 @@ def copy_rows(connection: sa.Connection, rows: Sequence[Row]) -> int:
             for row in rows:
                 values = list(row)
                 for at in _IDS:
-                    values[at] = row[at].hex()
+                    values[at] = None if row[at] is None else row[at].hex()
                 copy.write_row(values)
     except psycopg.Error as error:
         raise sa.exc.DBAPIError.instance(

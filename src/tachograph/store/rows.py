@@ -140,6 +140,7 @@ def call_row(call: Call, usage: Usage | None, cost: Cost, trace_sampled: bool | 
         call.span_id,
         call.parent_span_id,
         trace_sampled,
+        call.resend_of,
     )
 
 

@@ -16,7 +16,7 @@ from sqlalchemy import BigInteger, Boolean, Double, Index, Integer, SmallInteger
 
 from tachograph.store.column_types import ExactDecimal, Id, Instant, Money
 
-REVISION = "0001"
+REVISION = "0002"
 """The Alembic revision that this code reads and writes."""
 
 
@@ -148,6 +148,7 @@ calls = sa.Table(
     _col("span_id", sa.LargeBinary(8), "16 hex digits in frames"),
     _col("parent_span_id", sa.LargeBinary(8), "16 hex digits in frames"),
     _col("trace_sampled", Boolean, "null without a tracer"),
+    _col("resend_of", Id, "the call that this one sends again; null for a first sending"),
     sqlite_with_rowid=False,
 )
 

@@ -19,7 +19,7 @@ class Signals:
 
     def make(self, call: Call, usage: Usage | None, cost: Cost) -> bool | None:
         """Whether the span was sampled; None without a tracer."""
-        sampled = self._spans.make(call, usage, cost, call.resend_of)
+        sampled = self._spans.make(call, usage, cost, call.resend_of_span)
         if self._metrics is not None:
             self._metrics.record(call, usage, cost, sampled)
         return sampled

@@ -53,6 +53,7 @@ def stored_call(row: Mapping[str, Any]) -> StoredCall:
             **call,
             id=UUID(row["id"]).bytes,
             operation_id=UUID(row["operation_id"]).bytes,
+            resend_of=None if row["resend_of"] is None else UUID(row["resend_of"]).bytes,
             started_us=_microseconds(row["started_at"]),
             usage=None,
             trace_id=_hex(row["trace_id"]),
@@ -78,7 +79,7 @@ class StoredSpans:
         self._made: list[ReadableSpan] = []
         self._spans: dict[tuple[str | None, str | None], Spans] = {}
         self._seen: dict[bytes, None] = {}
-        self._sendings: dict[tuple[bytes, int], bytes] = {}
+        self._span_of: dict[bytes, bytes] = {}
 
     def send(self, calls: Iterable[StoredCall]) -> Iterator[int]:
         """Sends them, and tells after each request how many it held. Raises TachographError when
@@ -103,12 +104,8 @@ class StoredSpans:
         call = self._with_ids(stored.call)
         assert call.trace_id is not None
         assert call.span_id is not None
-        resend_of = None
-        if call.resend_count:
-            resend_of = self._sendings.get((call.operation_id, call.resend_count - 1))
-        _remember(
-            self._sendings, (call.operation_id, call.resend_count), call.trace_id + call.span_id
-        )
+        _remember(self._span_of, call.id, call.trace_id + call.span_id)
+        resend_of = None if call.resend_of is None else self._span_of.get(call.resend_of)
         spans = self._spans_of(call.service_name, call.environment)
         spans.make(call, stored.usage, stored.cost, resend_of)
 
@@ -169,12 +166,13 @@ _OTHERWISE = frozenset(
         "parent_span_id",
         "trace_flags",
         "tracestate",
+        "resend_of",
+        "resend_of_span",
+        "content",
     }
 )
-_WITHOUT_DEFAULT = Call.__struct_fields__[: -len(Call.__struct_defaults__)]
-_OF_CALL = tuple(name for name in _WITHOUT_DEFAULT if name not in _OTHERWISE)
-"""Fields that stand in a row under their own name and in their own type; no field that has a
-default stands in one."""
+_OF_CALL = tuple(name for name in Call.__struct_fields__ if name not in _OTHERWISE)
+"""Fields that stand in a row under their own name and in their own type."""
 
 
 def _remember(known: dict[_K, _V], key: _K, value: _V) -> None:
