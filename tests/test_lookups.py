@@ -299,6 +299,11 @@ def test_a_server_that_hangs_does_not_hold_up_the_close(bench: Callable[..., Ben
         ("https://openrouter.ai/api/v1/messages", "https://openrouter.ai/api/v1/generation"),
         ("https://eu.openrouter.ai/api/beta/x", "https://eu.openrouter.ai/api/v1/generation"),
         ("https://llm.example.com/proxy/chat", "https://llm.example.com/proxy/generation"),
+        ("https://llm.example.com/proxy/v1/x", "https://llm.example.com/proxy/v1/generation"),
+        (
+            "https://llm.example.com/proxy/api/beta/x",
+            "https://llm.example.com/proxy/api/v1/generation",
+        ),
     ],
 )
 def test_the_host_of_the_call_is_asked(called: str, asked: str) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from tachograph import Recorder
 from tachograph.errors import SettingsError
 from tachograph.settings import Settings
 
@@ -33,6 +36,11 @@ def test_a_parameter_wins_over_the_environment(monkeypatch: pytest.MonkeyPatch) 
 def test_base_urls_are_split(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TACHOGRAPH_BASE_URLS", "https://a.example/v1, https://b.example")
     assert Settings.of().base_urls == ("https://a.example/v1", "https://b.example")
+
+
+def test_one_base_url_is_given_in_a_list(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"write base_urls=\['https://a.example/v1'\]"):
+        Recorder(f"sqlite:///{tmp_path / 'a.db'}", base_urls="https://a.example/v1")
 
 
 def test_the_service_is_named_as_opentelemetry_names_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from types import ModuleType
+
 import httpx
+import httpx2
 import pytest
 
 from tachograph.errors import SettingsError
 from tachograph.targets import Targets
+
+IDN = "xn--bcher-kva.example"
 
 
 def found(url: str, *base_urls: str) -> tuple[str, str, str | None] | None:
@@ -65,6 +70,29 @@ def test_a_base_url_that_was_named() -> None:
         assert found(other, base) is None
 
 
+@pytest.mark.parametrize(
+    ("base", "url", "host", "path"),
+    [
+        ("https://openrouter.ai/api", "https://openrouter.ai/api/v1/messages", None, "/messages"),
+        ("http://gw:81", "http://gw:81/api/v1/chat/completions", "gw:81", "/chat/completions"),
+        ("http://gw/api", "http://gw/api/beta/batches/b-1", "gw", "/batches/{id}"),
+        ("http://gw/or", "http://gw/or/v1/messages", "gw", "/messages"),
+        ("http://gw/v1", "http://gw/v1/messages", "gw", "/messages"),
+        ("http://[::1]:81/v1", "http://[::1]:81/v1/rerank", "[::1]:81", "/rerank"),
+        ("http://[::1]/v1", "http://[::1]/v1/rerank", "[::1]", "/rerank"),
+        ("https://Bücher.example/v1", "https://bücher.example/v1/rerank", IDN, "/rerank"),
+        (f"https://{IDN}/v1", "https://BÜCHER.example/v1/rerank", IDN, "/rerank"),
+    ],
+)
+@pytest.mark.parametrize("hx", [httpx, httpx2], ids=lambda hx: hx.__name__)
+def test_base_urls_as_sdks_and_people_write_them(
+    base: str, url: str, host: str | None, path: str, hx: ModuleType
+) -> None:
+    target = Targets([base]).find(hx.URL(url))
+    assert target is not None
+    assert (target.host, target.path) == (host or "openrouter.ai", path)
+
+
 def test_the_schemes_own_port_may_be_named_or_not() -> None:
     url = "https://llm.example.com/chat/completions"
     assert found(url, "https://LLM.example.com:443") == (
@@ -74,9 +102,11 @@ def test_the_schemes_own_port_may_be_named_or_not() -> None:
     )
 
 
-@pytest.mark.parametrize("url", ["llm.example.com/v1", "ftp://llm.example.com", "https:///v1"])
+@pytest.mark.parametrize(
+    "url", ["llm.example.com/v1", "ftp://llm.example.com", "https:///v1", "https://ü_.example"]
+)
 def test_what_is_no_base_url_is_refused(url: str) -> None:
-    with pytest.raises(SettingsError, match="is no base URL"):
+    with pytest.raises(SettingsError, match=r"is no base URL|is no name of a host"):
         Targets([url])
 
 

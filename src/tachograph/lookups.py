@@ -19,6 +19,7 @@ import httpx
 import msgspec
 
 from tachograph.errors import StoreError
+from tachograph.openrouter.endpoints import root_of
 from tachograph.openrouter.generation import BACK_OFF_SECONDS, PATH, read_generation
 from tachograph.openrouter.usage import read_usage
 from tachograph.store.database import open_engine
@@ -198,11 +199,12 @@ class Lookups:
         root = "/api/v1"
         for base in self._bases:
             same = (base.scheme, base.host, base.port) == (url.scheme, url.host, url.port)
-            if same and url.path.startswith(base.path.rstrip("/") + "/"):
-                root = base.path.rstrip("/")
+            above = base.path.rstrip("/")
+            if same and url.path.startswith(above + "/"):
+                version = root_of(url.path[len(above) :])
+                root = above + (version and version[: version.rindex("/")] + "/v1")
                 break
-        port = "" if url.port is None else f":{url.port}"
-        return f"{url.scheme}://{url.host}{port}{root}{PATH}"
+        return f"{url.scheme}://{url.netloc.decode()}{root}{PATH}"
 
 
 def _key(headers: Any) -> str | None:

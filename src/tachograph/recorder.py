@@ -82,7 +82,7 @@ class Recorder:
     ) -> None:
         settings = Settings.of(
             url=url,
-            base_urls=tuple(base_urls),
+            base_urls=base_urls if isinstance(base_urls, str) else tuple(base_urls),
             durability=durability,
             capture_content=None if callable(capture_content) else capture_content,
             api_key_salt=api_key_salt,

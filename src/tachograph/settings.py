@@ -65,7 +65,9 @@ class Settings(BaseSettings):
 
         Raises SettingsError.
         """
-        _refuse_unknown()
+        refuse_unknown()
+        if isinstance(base_urls := given.get("base_urls"), str):
+            raise SettingsError(f"base_urls takes several: write base_urls=[{base_urls!r}]")
         given = {name: value for name, value in given.items() if value not in (None, ())}
         if url is not None:
             given["db"] = url
@@ -101,7 +103,8 @@ class Settings(BaseSettings):
         return None
 
 
-def _refuse_unknown() -> None:
+def refuse_unknown() -> None:
+    """SettingsError where the environment has a TACHOGRAPH_ variable that is none of ours."""
     known = {
         PREFIX + name.upper()
         for name, field in Settings.model_fields.items()

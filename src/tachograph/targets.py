@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
 from tachograph.errors import SettingsError
-from tachograph.openrouter.endpoints import API_ROOTS, endpoint_of, job_of
+from tachograph.openrouter.endpoints import endpoint_of, job_of, root_of
 from tachograph.openrouter.text import redact
 
 if TYPE_CHECKING:
@@ -92,14 +92,16 @@ class Targets:
             ):
                 return _target(host, port, path[len(base.path) :])
         if host == "openrouter.ai" or host.endswith(".openrouter.ai"):
-            root = next((root for root in API_ROOTS if _below(path, root)), "")
-            return _target(host, port, path[len(root) :])
+            return _target(host, port, path)
         return None
 
 
 def _target(host: str, port: int | None, path: str) -> Target:
+    path = path[len(root_of(path)) :]
     endpoint = endpoint_of(path)
-    shown = host if port is None else f"{host}:{port}"
+    shown = f"[{host}]" if ":" in host else host
+    if port is not None:
+        shown += f":{port}"
     return Target(shown, endpoint.path, endpoint.operation_name, endpoint.dialect, job_of(path))
 
 
@@ -115,10 +117,22 @@ def _base(url: str) -> _Base:
         )
     return _Base(
         parts.scheme,
-        parts.hostname.lower(),
+        _ascii(parts.hostname),
         _port(parts.scheme, port),
         parts.path.rstrip("/"),
     )
+
+
+def _ascii(host: str) -> str:
+    """The host as clients send it: names beyond ASCII are encoded."""
+    if host.isascii():
+        return host.lower()
+    from idna import IDNAError, encode  # as the clients themselves do, and need
+
+    try:
+        return encode(host.lower()).decode()
+    except IDNAError as exc:
+        raise SettingsError(f"{host!r} is no name of a host: {exc}") from None
 
 
 def _port(scheme: str, port: int | None) -> int | None:

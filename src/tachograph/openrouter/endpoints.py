@@ -12,9 +12,6 @@ from typing import Literal, NamedTuple
 Dialect = Literal["chat", "responses", "messages", "images", "job", "account"]
 """`chat` is also that of plain answers; `account` that of answers which never cost anything."""
 
-API_ROOTS = ("/api/v1", "/api/beta", "/api/alpha")
-"""What stands before the paths of this module in a URL of openrouter.ai."""
-
 
 class Endpoint(NamedTuple):
     path: str
@@ -76,6 +73,7 @@ _TABLE = (
 )
 
 _WORD = re.compile(r"[a-z][a-z_-]{0,40}")
+_ROOT = re.compile(r"(?:/api)?/(?:v1|beta|alpha)(?=/|$)")
 
 
 def endpoint_of(path: str) -> Endpoint:
@@ -85,6 +83,13 @@ def endpoint_of(path: str) -> Endpoint:
             return endpoint
     segments = [s if _WORD.fullmatch(s) else "{id}" for s in path.split("/")[1:5] if s]
     return Endpoint("/" + "/".join(segments), None, "chat")
+
+
+def root_of(path: str) -> str:
+    """What stands before an endpoint's path: an API root, or the end of one, since some SDKs are
+    given a base URL that stops before the version; "" where there is none."""
+    match = _ROOT.match(path)
+    return "" if match is None else match[0]
 
 
 def job_of(path: str) -> str | None:
