@@ -218,7 +218,7 @@ def replayed(side: Side, calls: list[Call], folder: Path) -> None:
     journal = Journal(folder, uuid7(2), 2, in_memory=0)
     for call in calls:
         journal.append(call)
-    journal.close()
+    journal.close([])
     (found,) = adopt(folder)
     maker = RowMaker(read_usage, PriceBook(side.engine), NoSpans())
     replay(found, Inserter(side.engine), maker)

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import resource
+import threading
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -12,11 +15,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tachograph.core.ids import uuid7
-from tachograph.core.records import Call
+from tachograph.core.records import Call, Content
 from tachograph.errors import JournalError
+from tachograph.store import segment, waiting
 from tachograph.store.adoption import Adopted, adopt
 from tachograph.store.framing import HEAD_BYTES
 from tachograph.store.journal import Journal
+from tachograph.store.segment import lock
 
 RECORDER = uuid7(1)
 
@@ -45,8 +50,8 @@ def folder(tmp_path: Path) -> Path:
 
 def die(journal: Journal) -> None:
     """What is left of a process that was killed: its files, unlocked."""
-    for segment in journal._segments:
-        segment.close()
+    for left in journal._segments:
+        left.close()
 
 
 def adopted(folder: Path) -> list[Adopted]:
@@ -77,7 +82,7 @@ def test_the_journal_of_a_living_process_is_left_alone(folder: Path) -> None:
     journal = Journal(folder, RECORDER, 7)
     journal.append(call(1))
     assert adopted(folder) == []
-    journal.close()
+    journal.close([])
 
 
 def test_two_adopters_never_share(folder: Path) -> None:
@@ -121,14 +126,14 @@ def test_a_segment_goes_when_all_in_it_is_stored(folder: Path) -> None:
     journal.append(call(1))
     batch = journal.take(10)
     journal.settled(batch)
-    journal.close()
+    journal.close([])
     assert list(folder.iterdir()) == []
 
 
 def test_what_is_not_stored_stays_when_the_journal_is_closed(folder: Path) -> None:
     journal = Journal(folder, RECORDER, 7)
     journal.append(call(1))
-    journal.close()
+    journal.close([])
     assert one(folder).ended == [call(1)]
 
 
@@ -142,8 +147,7 @@ def test_a_torn_tail_loses_nothing_before_it(
     for n in range(4):
         journal.append(call(n))
         sizes.append(journal.size)
-    (segment,) = journal._segments
-    path = segment.path
+    path = journal._segments[0].path
     die(journal)
     left = max(sizes[-1] - lost, HEAD_BYTES)
     os.truncate(path, left)
@@ -165,8 +169,7 @@ def test_damage_is_told_and_what_follows_is_read(
     for n in range(5):
         journal.append(call(n))
         sizes.append(journal.size)
-    (segment,) = journal._segments
-    path = segment.path
+    path = journal._segments[0].path
     die(journal)
     data = bytearray(path.read_bytes())
     data[at] ^= flip
@@ -186,7 +189,7 @@ def test_at_the_bound_new_records_are_dropped_and_counted(folder: Path) -> None:
     assert 0 < kept < 20
     assert journal.counts == {"made": 20, "journal_full": 20 - kept, "unwritable": 0}
     assert journal.size <= 1000
-    journal.close()
+    journal.close([])
 
 
 @pytest.fixture
@@ -234,7 +237,7 @@ def test_calls_beyond_memory_wait_in_the_files_in_their_order(
             journal.append(call(made))
             made += 1
         batch = journal.take(wanted)
-        assert len(journal._pending) <= 10
+        assert len(journal._waiting._calls) <= 10
         taken += [pending.call for pending in batch]
         journal.settled(batch)
     while journal.waiting:
@@ -243,8 +246,189 @@ def test_calls_beyond_memory_wait_in_the_files_in_their_order(
         journal.settled(batch)
     assert taken == [call(n) for n in range(made)]
     assert journal.taken_in == made
-    journal.close()
+    journal.close([])
     assert list(folder.iterdir()) == []
+
+
+def with_content(number: int, size: int) -> Call:
+    return call(number, content=Content("q" * size, None, None))
+
+
+def test_memory_is_bounded_by_bytes_as_well(folder: Path) -> None:
+    journal = Journal(folder, RECORDER, 7, memory_bytes=100_000)
+    for n in range(30):
+        journal.append(with_content(n, 20_000))
+    assert len(journal._waiting._calls) == 4
+    taken: list[Call] = []
+    while journal.waiting:
+        batch = journal.take(1000)
+        taken += [pending.call for pending in batch]
+        journal.settled(batch)
+    assert [c.id for c in taken] == [call(n).id for n in range(30)]
+    journal.close([])
+    assert list(folder.iterdir()) == []
+
+
+def test_a_batch_is_bounded_by_bytes_and_one_call_always_goes(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(waiting, "BATCH_BYTES", 50_000)
+    journal = Journal(folder, RECORDER, 7)
+    for n, size in enumerate((20_000, 20_000, 20_000, 90_000, 1, 1)):
+        journal.append(with_content(n, size))
+    assert [len(journal.take(1000)) for _ in range(4)] == [2, 1, 1, 2]
+    journal.close([])
+
+
+@pytest.mark.parametrize("size", [3_000_000, 10])
+def test_a_record_larger_than_what_is_read_at_once(folder: Path, size: int) -> None:
+    journal = Journal(folder, RECORDER, 7, in_memory=0)
+    calls = [with_content(n, size) for n in range(3)]
+    for c in calls:
+        journal.append(c)
+    taken: list[Call] = []
+    while journal.waiting:
+        taken += [pending.call for pending in journal.take(1000)]
+    assert taken == calls
+    journal.close([])
+
+
+def test_segments_follow_each_other_while_nothing_is_stored(folder: Path) -> None:
+    journal = Journal(folder, RECORDER, 7, segment_bytes=1000)
+    for n in range(40):
+        journal.append(call(n))
+        journal.sync([])
+    assert len(list(folder.iterdir())) > 5
+    die(journal)
+    assert one(folder).ended == [call(n) for n in range(40)]
+
+
+@pytest.mark.usefixtures("small_files")
+def test_no_file_is_left_where_there_is_no_room_for_the_next(folder: Path) -> None:
+    journal = Journal(folder, RECORDER, 7, segment_bytes=1000)
+    opened = len(list(Path("/proc/self/fd").iterdir()))
+    journal.begin(call(0, parameters="x" * 3000))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2000, resource.RLIM_INFINITY))
+    for n in range(1, 20):
+        with suppress(OSError):
+            journal.append(call(n))
+        journal.settled(journal.take(10))
+    assert len(list(folder.iterdir())) == 1
+    assert len(list(Path("/proc/self/fd").iterdir())) == opened
+    journal.close([])
+
+
+@pytest.mark.usefixtures("small_files")
+def test_what_the_disk_refused_is_written_when_there_is_room(folder: Path) -> None:
+    journal = Journal(folder, RECORDER, 7)
+    for n in range(60):
+        with suppress(OSError):
+            journal.append(call(n))
+    held = journal.take(1)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, resource.RLIM_INFINITY))
+    journal.sync(held)
+    die(journal)
+    assert {c.id for c in one(folder).ended} == {call(n).id for n in range(60)}
+
+
+@pytest.mark.usefixtures("small_files")
+def test_what_is_in_memory_alone_at_the_end_is_written_or_dropped(folder: Path) -> None:
+    journal = Journal(folder, RECORDER, 7)
+    refused = 0
+    for n in range(60):
+        try:
+            journal.append(call(n))
+        except OSError:
+            refused += 1
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096 + 1000, resource.RLIM_INFINITY))
+    journal.close(journal.take(59))
+    found = one(folder)
+    assert 60 - refused < len(found.ended) < 60
+    assert found.counts == {"made": 60, "journal_full": 0, "unwritable": 60 - len(found.ended)}
+    found.release()
+
+
+def test_what_dies_before_it_has_its_lock_is_cleared_away(folder: Path) -> None:
+    living = Journal(folder, RECORDER, 7)
+    dead, locked = folder / "a-000001.new", folder / "b-000001.new"
+    dead.touch()
+    with locked.open("wb") as file:
+        lock(file.fileno())
+        assert adopted(folder) == []
+        assert not dead.exists()
+        assert locked.exists()
+    living.close([])
+
+
+def test_a_file_that_an_adopter_took_for_a_dead_ones_is_made_again(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between its making and its lock nothing tells it from one whose process died."""
+    taken = 0
+
+    def lock_late(fd: int, *, wait: bool = False) -> None:
+        nonlocal taken
+        if wait and not taken:
+            taken += 1
+            assert adopted(folder) == []
+        lock(fd, wait=wait)
+
+    monkeypatch.setattr(segment, "lock", lock_late)
+    journal = Journal(folder, RECORDER, 7)
+    journal.append(call(1))
+    assert taken == 1
+    die(journal)
+    assert one(folder).ended == [call(1)]
+
+
+def test_threads_share_a_wait_for_the_disk(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While one waits, the others write; the next wait is for all of them."""
+    journal = Journal(folder, RECORDER, 7, sync=True)
+    (written,) = journal._segments
+    synced: list[int] = []
+    began, go_on = threading.Event(), threading.Event()
+
+    def slow(fd: int) -> None:
+        reached = os.fstat(fd).st_size
+        began.set()
+        assert go_on.wait(20)
+        synced.append(reached)
+
+    monkeypatch.setattr(os, "fdatasync", slow)
+    went_on: list[int] = []
+
+    def append(number: int) -> None:
+        journal.append(call(number))
+        went_on.append(number)
+
+    threads = [threading.Thread(target=append, args=(n,)) for n in range(8)]
+    threads[0].start()
+    assert began.wait(20)
+    first = written.size
+    for thread in threads[1:]:
+        thread.start()
+    while written.size < first + 7 * (first - HEAD_BYTES):
+        time.sleep(0.001)
+    assert went_on == []  # nobody goes on before the disk has it
+    go_on.set()
+    for thread in threads:
+        thread.join()
+    assert synced == [first, written.size]
+    assert sorted(went_on) == list(range(8))
+    journal.close([])
+
+
+def test_the_next_segment_is_waited_for_as_well(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = Journal(folder, RECORDER, 7, sync=True, segment_bytes=2000)
+    synced: list[int] = []
+    monkeypatch.setattr(os, "fdatasync", synced.append)
+    for n in range(40):
+        journal.append(call(n))
+        assert len(synced) == n + 1
+        journal.settled(journal.take(10))
+    journal.close([])
 
 
 def test_power_waits_for_the_disk(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -254,7 +438,7 @@ def test_power_waits_for_the_disk(folder: Path, monkeypatch: pytest.MonkeyPatch)
     journal.append(call(1))
     journal.append(call(2))
     assert len(synced) == 2
-    journal.close()
+    journal.close([])
 
 
 def test_a_call_that_cannot_be_written_is_counted(folder: Path) -> None:
@@ -262,7 +446,7 @@ def test_a_call_that_cannot_be_written_is_counted(folder: Path) -> None:
     with pytest.raises(UnicodeEncodeError):
         journal.append(call(1, name="\ud800"))
     assert journal.counts == {"made": 1, "journal_full": 0, "unwritable": 1}
-    journal.close()
+    journal.close([])
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
@@ -274,8 +458,7 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
 def test_a_newer_journal_is_set_aside_whole(folder: Path) -> None:
     journal = Journal(folder, RECORDER, 7)
     journal.append(call(1))
-    (segment,) = journal._segments
-    path = segment.path
+    path = journal._segments[0].path
     die(journal)
     data = bytearray(path.read_bytes())
     data[8:10] = (99).to_bytes(2, "little")
@@ -290,7 +473,6 @@ def test_a_newer_journal_is_set_aside_whole(folder: Path) -> None:
 
 def test_only_the_owner_may_read_it(folder: Path) -> None:
     journal = Journal(folder, RECORDER, 7)
-    (segment,) = journal._segments
     assert folder.stat().st_mode & 0o777 == 0o700
-    assert segment.path.stat().st_mode & 0o777 == 0o600
-    journal.close()
+    assert journal._segments[0].path.stat().st_mode & 0o777 == 0o600
+    journal.close([])

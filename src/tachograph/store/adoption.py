@@ -22,7 +22,7 @@ from tachograph.store.framing import (
     decode,
     record_at,
 )
-from tachograph.store.segment import SUFFIX, lock
+from tachograph.store.segment import FRESH, SUFFIX, lock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -59,6 +59,7 @@ def adopt(folder: Path) -> Iterator[Adopted]:
 
     The caller stores what is in each, then calls its `delete` (or `release` when it could not).
     """
+    _delete_unborn(folder)
     by_recorder: dict[str, list[Path]] = {}
     for path in sorted(folder.glob(f"*{SUFFIX}")):
         by_recorder.setdefault(path.name.split("-")[0], []).append(path)
@@ -74,6 +75,15 @@ def adopt(folder: Path) -> Iterator[Adopted]:
         else:
             for _, fd in locked:
                 os.close(fd)
+
+
+def _delete_unborn(folder: Path) -> None:
+    """Files whose process died between making and locking them."""
+    for path in folder.glob(f"*{FRESH}"):
+        fd = lock_if_dead(path)
+        if fd is not None:
+            path.unlink(missing_ok=True)
+            os.close(fd)
 
 
 def _read(segments: list[tuple[Path, int]]) -> Adopted:

@@ -48,3 +48,8 @@ def record_at(data: bytes, at: int) -> tuple[int, int] | None:
     if crc32(memoryview(data)[at + RECORD.size : end], KIND_CRC[kind]) != crc:
         return None
     return kind, end
+
+
+def record_bytes(data: bytes) -> int:
+    """How long the record that begins these bytes is by its own word; 0 when they do not say."""
+    return RECORD.size + RECORD.unpack_from(data)[0] if len(data) >= RECORD.size else 0

@@ -6,47 +6,23 @@ dead are taken up by whoever locks them next. A segment goes when all its record
 
 from __future__ import annotations
 
-import os
 import threading
-from collections import deque
 from typing import TYPE_CHECKING
 
-import msgspec
-
-from tachograph.core.records import Call
 from tachograph.errors import JournalError
-from tachograph.store.framing import (
-    BEGIN,
-    COUNTERS,
-    END,
-    HEAD_BYTES,
-    RECORD,
-    decode,
-    pack,
-    record_at,
-)
+from tachograph.store.framing import BEGIN, COUNTERS, END, pack
 from tachograph.store.segment import SUFFIX, Segment
+from tachograph.store.waiting import IN_MEMORY, MEMORY_BYTES, Pending, Waiting
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from tachograph.core.records import Call
+
 SEGMENT_BYTES = 8 << 20
 MAX_BYTES = 1 << 30
-IN_MEMORY = 20_000
-"""Calls that wait in memory at the most; behind them, the writer reads the files."""
 
 _MADE, _FULL, _UNWRITABLE = range(len(COUNTERS))
-_READ_BYTES = 1 << 20
-
-
-class Pending(msgspec.Struct, frozen=True, gc=False):
-    """A call that waits for the writer, and the segment that holds it (None: memory only).
-
-    Not known to the garbage collector: thousands may wait.
-    """
-
-    call: Call
-    segment: Segment | None
 
 
 class Journal:
@@ -65,6 +41,7 @@ class Journal:
         segment_bytes: int = SEGMENT_BYTES,
         max_bytes: int = MAX_BYTES,
         in_memory: int = IN_MEMORY,
+        memory_bytes: int = MEMORY_BYTES,
         sync: bool = False,
     ) -> None:
         self.folder = folder
@@ -72,13 +49,10 @@ class Journal:
         self.began_us = began_us
         self._segment_bytes = segment_bytes
         self._max_bytes = max_bytes
-        self._in_memory = in_memory
         self._sync = sync
-        self._sync_lock = threading.Lock()
-        self._synced: tuple[int, int] = (0, 0)  # number of the segment, bytes of it
         self._lock = threading.Lock()
-        self._pending: deque[Pending] = deque()
-        self._behind: tuple[Segment, int] | None = None  # from where calls wait in files alone
+        self._waiting = Waiting(self._lock, in_memory, memory_bytes)
+        self._unsaved = 0  # calls in memory that no file would take
         self._begun: dict[bytes, bytes] = {}  # open streams: id -> their BEGIN record
         self._segments: list[Segment] = []
         self._done_bytes = 0  # of all segments but the current one
@@ -114,11 +88,6 @@ class Journal:
         Raises OSError when the file could not take it (the call is then in memory alone), and
         ValueError when it has something that cannot be written (it is then dropped, and counted).
         """
-        if not self._segments:
-            with self._lock:
-                self._count(_MADE)
-                self._wait(Pending(call, None))
-            return
         try:
             record = pack(END, call)
         except (TypeError, ValueError, OverflowError):  # UnicodeEncodeError is a ValueError
@@ -128,6 +97,9 @@ class Journal:
             raise
         with self._lock:
             self._count(_MADE)
+            if not self._segments:
+                self._wait(Pending(call, None, len(record)))
+                return
             self._begun.pop(call.id, None)
             segment = self._segments[-1]
             if not self._has_room(len(record)):
@@ -137,64 +109,35 @@ class Journal:
             try:
                 segment.write(record)
             except OSError:
-                self._wait(Pending(call, None))
+                self._wait(Pending(call, None, len(record)))
                 raise
             segment.waiting += 1
-            self._wait(Pending(call, segment), at)
-            written = (self._number, segment.size)
+            self._wait(Pending(call, segment, len(record)), at)
+            end = segment.size
         if self._sync:
-            self._sync_up_to(segment, written)
-
-    def _sync_up_to(self, segment: Segment, written: tuple[int, int]) -> None:
-        """Waits for the disk; callers that come meanwhile share the next wait."""
-        with self._sync_lock:
-            if self._synced < written:
-                reached = (written[0], segment.size)
-                os.fdatasync(segment.fd)
-                self._synced = max(self._synced, reached)
+            segment.sync(end)
 
     # --- the writer's thread ---
 
     def take(self, most: int) -> list[Pending]:
         """The calls that have waited longest, at most so many; `settled` gives them back."""
-        with self._lock:
-            taken = [self._pending.popleft() for _ in range(min(most, len(self._pending)))]
-            behind = self._behind
-        return taken if taken or behind is None else self._read_on(*behind, most)
+        return self._waiting.take(most)
 
-    def _read_on(self, segment: Segment, at: int, most: int) -> list[Pending]:
-        """Takes calls that wait in files alone, since there was no room for them in memory."""
-        taken: list[Pending] = []
-        data = segment.read(at, _READ_BYTES)
-        start = 0
-        while len(taken) < most:
-            record = record_at(data, start)
-            if record is None:
-                break
-            kind, end = record
-            if kind == END:
-                taken.append(Pending(decode(data[start + RECORD.size : end]), segment))
-            start = end
-        if most and data and not start:
-            raise JournalError(f"{segment.path} cannot be read from byte {at} on")
-        at += start
-        with self._lock:
-            self._behind = (segment, at)
-            if at == segment.size:
-                following = self._segments.index(segment) + 1
-                if following < len(self._segments):
-                    self._behind = (self._segments[following], HEAD_BYTES)
-                else:
-                    self._behind = None
-            rest = self._behind
-        if not taken and rest is not None and rest != (segment, at):
-            return self._read_on(*rest, most)
-        return taken
+    def sync(self, taken: list[Pending]) -> list[Pending]:
+        """Brings what was written to the disk: while SQL is away, the files are all there is.
 
-    def sync(self) -> None:
-        """Brings what was written to the disk: while SQL is away, the files are all there is."""
+        What no file would take before is tried again: `taken` is what the writer holds, and comes
+        back as it is then. Raises OSError.
+        """
+        if self._unsaved and self._segments:
+            with self._lock:
+                if self._waiting.all_in_memory:  # else what is read on would come twice
+                    self._waiting.replace(self._saved)
+                taken = [self._saved(pending) for pending in taken]
         for segment in list(self._segments):
-            os.fdatasync(segment.fd)
+            segment.sync(segment.size)
+        self._follow_when_full()
+        return taken
 
     def settled(self, batch: list[Pending]) -> None:
         """These calls are in SQL: their segments may go, and a full one is followed by another."""
@@ -202,10 +145,10 @@ class Journal:
             for pending in batch:
                 if pending.segment is not None:
                     pending.segment.waiting -= 1
-            full = bool(self._segments) and self._segments[-1].size > self._segment_bytes
+                else:
+                    self._unsaved -= 1
             done = [s for s in self._segments[:-1] if not s.waiting]
-        if full:
-            self._rotate()
+        self._follow_when_full()
         if done:
             with self._lock:
                 self._segments = [s for s in self._segments if s not in done]
@@ -213,9 +156,17 @@ class Journal:
             for segment in done:
                 segment.delete()
 
-    def close(self) -> None:
-        """Lets go of all segments: those with nothing to tell are deleted."""
+    def close(self, taken: list[Pending]) -> None:
+        """Lets go of all segments: those with nothing to tell are deleted.
+
+        `taken` is what the writer could not store. What is in memory alone is tried to be written
+        once more, and is dropped where that fails.
+        """
         with self._lock:
+            if self._unsaved:
+                for pending in [*taken, *self._waiting.take_all()]:
+                    if self._saved(pending).segment is None:
+                        self._count(_UNWRITABLE)
             segments, self._segments = self._segments, []
             begun = bool(self._begun)
             for segment in segments:
@@ -226,27 +177,22 @@ class Journal:
 
     def abandon(self) -> None:
         """This is a forked child: the files are its parent's, and so is the lock on them."""
-        self._lock = threading.Lock()
-        self._pending.clear()
-        self._behind = None
         for segment in self._segments:
-            segment.close()
+            segment.abandon()
         self._segments = []
+        self._waiting.take_all()
 
     # --- anyone ---
 
     @property
     def waiting(self) -> bool:
         """There are calls that the writer has not taken."""
-        return bool(self._pending) or self._behind is not None
+        return bool(self._waiting)
 
     @property
     def oldest(self) -> Call | None:
         """Of the calls in memory that the writer has not taken, the one that has waited longest."""
-        try:
-            return self._pending[0].call
-        except IndexError:
-            return None
+        return self._waiting.oldest
 
     @property
     def size(self) -> int:
@@ -259,15 +205,26 @@ class Journal:
         return dict(zip(COUNTERS, self._counts, strict=True))
 
     def _wait(self, pending: Pending, at: int = 0) -> None:
-        """Puts a call into line, in memory while there is room; `at` is where its record begins."""
-        if self._behind is None and len(self._pending) < self._in_memory:
-            self._pending.append(pending)
-        elif pending.segment is None:
+        """Puts a call into line; `at` is where its record begins."""
+        if not self._waiting.put(pending, at):
             self._count(_UNWRITABLE)  # neither the disk nor memory has room
             return
-        elif self._behind is None:
-            self._behind = (pending.segment, at)
+        if pending.segment is None:
+            self._unsaved += 1
         self.taken_in += 1
+
+    def _saved(self, pending: Pending) -> Pending:
+        """The same call, in a file if one takes it now."""
+        if pending.segment is not None or not self._segments:
+            return pending
+        segment = self._segments[-1]
+        try:
+            segment.write(pack(END, pending.call))
+        except OSError:
+            return pending
+        segment.waiting += 1
+        self._unsaved -= 1
+        return Pending(pending.call, segment, pending.size)
 
     def _count(self, which: int) -> None:
         self._counts[which] += 1
@@ -277,17 +234,24 @@ class Journal:
     def _has_room(self, size: int) -> bool:
         return self._done_bytes + self._segments[-1].size + size <= self._max_bytes
 
-    def _rotate(self) -> None:
-        """A new segment takes the place of the current one, and the notes of open streams."""
+    def _follow_when_full(self) -> None:
+        """A new segment takes the place of a full one, and the notes of open streams."""
+        if not self._segments or self._segments[-1].size <= self._segment_bytes:
+            return
         try:
             segment = self._new_segment()
         except OSError:
-            return  # the current one goes on; the next batch tries again
+            return  # the full one goes on; the next batch tries again
         with self._lock:
+            try:
+                for record in self._begun.values():
+                    segment.write(record)
+            except OSError:
+                segment.delete()
+                return
             for which, number in enumerate(self._counts):
                 segment.counters[which] = number
-            for record in self._begun.values():
-                segment.write(record)
+            self._segments[-1].following = segment
             self._segments.append(segment)
             self._done_bytes = sum(s.size for s in self._segments[:-1])
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import mmap
 import os
+import threading
 from typing import TYPE_CHECKING
 
 from tachograph.errors import JournalError
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SUFFIX = ".journal"
+FRESH = ".new"
+"""Before it has its lock."""
 
 
 class Segment:
@@ -25,11 +28,20 @@ class Segment:
         self.path = path
         self.waiting = 0
         """Ended calls in it that are not in SQL yet."""
+        self.following: Segment | None = None
+        self.size = 0
         self.fd = _create(path)
-        head = HEAD.pack(MAGIC, VERSION, HEAD_BYTES, os.getpid(), began_us, recorder_id)
-        os.write(self.fd, head.ljust(HEAD_BYTES, b"\0"))
-        self.size = HEAD_BYTES
-        self._head = mmap.mmap(self.fd, HEAD_BYTES)
+        self._open = True
+        self._sync_lock = threading.Lock()
+        self._synced = 0
+        try:
+            head = HEAD.pack(MAGIC, VERSION, HEAD_BYTES, os.getpid(), began_us, recorder_id)
+            self.write(head.ljust(HEAD_BYTES, b"\0"))
+            self._head = mmap.mmap(self.fd, HEAD_BYTES)
+        except OSError:
+            path.unlink(missing_ok=True)
+            os.close(self.fd)
+            raise
         self.counters = memoryview(self._head)[COUNTERS_AT:].cast("Q")
 
     def write(self, record: bytes) -> None:
@@ -48,8 +60,27 @@ class Segment:
         """So many bytes from there on, or as many as there are."""
         return os.pread(self.fd, min(size, self.size - at), at)
 
+    def sync(self, end: int) -> None:
+        """Waits until the disk has it up to there; callers that come meanwhile share the next
+        wait. One that was closed is in SQL, or its process ends."""
+        if self._synced >= end:
+            return
+        with self._sync_lock:
+            if self._open and self._synced < end:
+                if not self._synced:
+                    _sync_folder(self.path.parent)  # a file without a name is gone as well
+                reached = self.size
+                os.fdatasync(self.fd)
+                self._synced = reached
+
     def close(self) -> None:
         """Lets the file go; it stays on disk for whoever adopts it."""
+        with self._sync_lock:
+            self.abandon()
+
+    def abandon(self) -> None:
+        """The same in a forked child, whose parent may have been waiting for the disk."""
+        self._open = False
         self.counters.release()
         self._head.close()
         os.close(self.fd)
@@ -60,19 +91,34 @@ class Segment:
 
 
 def _create(path: Path) -> int:
-    """A new locked file; it gets its name only with the lock, so no adopter sees it without."""
-    fresh = path.with_suffix(".new")
-    fd = os.open(fresh, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600)
-    try:
-        lock(fd)
-        fresh.rename(path)
-    except OSError:
+    """A new locked file; it gets its name only with the lock, so no adopter sees it without.
+
+    An adopter that finds it before it is locked takes it for a dead process's and deletes it: then
+    there is another.
+    """
+    fresh = path.with_suffix(FRESH)
+    while True:
+        fd = os.open(fresh, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        try:
+            lock(fd, wait=True)
+            if os.fstat(fd).st_nlink:
+                fresh.rename(path)
+                return fd
+        except BaseException:
+            os.close(fd)
+            raise
         os.close(fd)
-        raise
-    return fd
 
 
-def lock(fd: int) -> None:
+def _sync_folder(folder: Path) -> None:
+    fd = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def lock(fd: int, *, wait: bool = False) -> None:
     """Takes the file for this process until it closes it or dies; BlockingIOError when another
     process has it."""
     try:
@@ -81,4 +127,4 @@ def lock(fd: int) -> None:
         raise JournalError(
             'the journal needs flock, which this system lacks: use durability="memory"'
         ) from None
-    flock(fd, LOCK_EX | LOCK_NB)
+    flock(fd, LOCK_EX | (0 if wait else LOCK_NB))

@@ -21,10 +21,10 @@ from tachograph.store.adoption import adopt
 from tachograph.store.database import open_engine, without_secret
 from tachograph.store.fork_gate import ForkGate
 from tachograph.store.insert import Inserter, Ledger, as_records
-from tachograph.store.journal import Pending
 from tachograph.store.prices import PriceBook
 from tachograph.store.replay import BATCH, UNSTORABLE, replay
 from tachograph.store.rows import RowMaker
+from tachograph.store.waiting import Pending
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -151,7 +151,7 @@ class Writer:
         if self._inserter is not None:
             with self._gate:
                 self._write_last_word()
-        self._journal.close()
+        self._journal.close(self._batch)
         self._engine.dispose()
         with self._progress:
             self._progress.notify_all()
@@ -178,7 +178,7 @@ class Writer:
         until = time.monotonic() + pause * random.uniform(0.5, 1.0)  # noqa: S311
         while not self._stopping and (left := until - time.monotonic()) > 0:
             with suppress(OSError):
-                self._journal.sync()
+                self._batch = self._journal.sync(self._batch)
             self._wait(min(left, SYNC_SECONDS))
 
     def _wait(self, seconds: float | None) -> None:
