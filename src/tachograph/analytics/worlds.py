@@ -1,8 +1,8 @@
-"""What made-up calls are made of: models, their prices, and what happens meanwhile."""
+"""What made-up calls are made of: models, their prices, failures, and what happens meanwhile."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -29,10 +29,28 @@ class Model:
 
 
 @dataclass(frozen=True)
+class Failure:
+    """A way in which calls fail."""
+
+    status: int | None
+    error_type: str
+    retryable: bool
+    share: float
+    """Of all failures, in proportion to the others."""
+    seconds: float
+    """The median of how long it took."""
+    answers: bool = False
+    """A part of the answer came before it, and is billed."""
+
+
+@dataclass(frozen=True)
 class World:
     """What is called, when, and what happens meanwhile."""
 
     models: Sequence[Model]
+    failures: Sequence[Failure]
+    pace: Mapping[str, float]
+    """How much quicker than others a provider serves the same model; those not named: 1."""
     since: datetime
     days: int
     cheaper: str
@@ -40,9 +58,13 @@ class World:
     cheaper_at: datetime
     cheaper_percent: int
     """Of the old price."""
+    noticed_at: datetime
+    """From here on the new price is known; until then costs are computed with the old one."""
     outage_of: str
     """The provider that fails for some hours."""
     outage_at: datetime
     outage_hours: int
+    search: int
+    """Pico-dollars for a web search, of which no token count tells."""
     price_ids: Sequence[int | None]
     """Of the models' prices, in their order, and of the price that fell."""

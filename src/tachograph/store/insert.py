@@ -59,7 +59,7 @@ class Inserter:
             added = self._add(connection, rows) if rows else 0
             add_contents(connection, calls)
             if ledger is not None:
-                _write_ledger(connection, ledger, added)
+                write_ledger(connection, ledger, added)
         return added
 
     def set_aside(
@@ -115,7 +115,7 @@ _INSERT = str(
 )
 
 
-def _write_ledger(connection: Connection, ledger: Ledger, added: int) -> None:
+def write_ledger(connection: Connection, ledger: Ledger, added: int) -> None:
     values: dict[str, Any] = {
         "last_seen_us": _us(ledger.last_seen_us),
         "made": ledger.made,

@@ -5,15 +5,17 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
+from itertools import chain
 from typing import TYPE_CHECKING, overload
 
 from tachograph.analytics.synthetic import made_calls, made_frame
-from tachograph.analytics.worlds import Model, World
+from tachograph.analytics.worlds import Failure, Model, World
 from tachograph.core.ids import uuid7
 from tachograph.core.records import Price
 from tachograph.core.units import microseconds
+from tachograph.store.bulk import store_in_bulk
 from tachograph.store.database import open_engine
-from tachograph.store.insert import Inserter, Ledger
+from tachograph.store.insert import Ledger
 from tachograph.store.migrate import upgrade
 from tachograph.store.price_history import record_prices
 from tachograph.store.prices import read_prices
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
     import polars as pl
     from sqlalchemy.engine import Engine
 
-BATCH_ROWS = 10_000
+BATCH_ROWS = 50_000
 
 _OPENAI = ("OpenAI", "Azure")
 _CLAUDE = ("Anthropic", "Amazon Bedrock", "Google")
@@ -46,16 +48,32 @@ _MODELS = (
     Model("stealth/preview", ("Stealth",), 500_000, 1_500_000, None, 1, 65, 0.9, 300, listed=False),
 )  # fmt: skip
 _LISTED = [model for model in _MODELS if model.listed]
+_FAILURES = (
+    Failure(429, "upstream_rate_limited", True, 0.45, 0.3),
+    Failure(502, "provider_unavailable", True, 0.25, 1.5),
+    Failure(503, "provider_overloaded", True, 0.10, 0.4),
+    Failure(None, "read_timeout", True, 0.05, 60.0),
+    Failure(200, "stream_cut", False, 0.05, 4.0, answers=True),
+    Failure(400, "context_length_exceeded", False, 0.06, 0.2),
+    Failure(402, "insufficient_credits", False, 0.02, 0.1),
+    Failure(403, "moderation", False, 0.02, 0.3),
+)
+_PACE = {"Azure": 0.8, "Amazon Bedrock": 0.85, "Google AI Studio": 1.15, "Fireworks": 1.6,
+         "DeepInfra": 0.75, "Novita": 0.9, "Together": 1.2}  # fmt: skip
 _WORLD = World(
     models=_MODELS,
+    failures=_FAILURES,
+    pace=_PACE,
     since=datetime(2026, 10, 1, tzinfo=UTC),
     days=30,
     cheaper="deepseek/deepseek-v4-pro",
     cheaper_at=datetime(2026, 10, 19, 16, tzinfo=UTC),
     cheaper_percent=60,
+    noticed_at=datetime(2026, 10, 20, 6, tzinfo=UTC),
     outage_of="Fireworks",
     outage_at=datetime(2026, 10, 14, 9, tzinfo=UTC),
     outage_hours=5,
+    search=7_000_000_000,
     price_ids=[
         *(_LISTED.index(model) + 1 if model.listed else None for model in _MODELS),
         len(_LISTED) + 1,
@@ -76,8 +94,10 @@ def generate_calls(n: int, seed: int = 0, to: str | None = None) -> pl.DataFrame
 
     Thirteen models of thirteen providers, of which one has no price, one is free and one embeds;
     busy days and quiet nights; on the 14th an outage of Fireworks for five hours, from the 19th
-    deepseek-v4-pro costs 60 %; re-sendings, streams that were left early, cached and reasoning
-    tokens, BYOK. The same n and seed give the same calls (with the same version of polars).
+    deepseek-v4-pro costs 60 %, which the price list tells half a day later; re-sendings, streams
+    that were left early or cut off, cached and reasoning tokens, BYOK, web searches, and a few
+    bills that nothing explains. The same n and seed give the same calls (with the same version of
+    polars).
     `to` is the URL of a database, which is created if need be and gets the prices too.
     """
     if to is None:
@@ -92,27 +112,29 @@ def generate_calls(n: int, seed: int = 0, to: str | None = None) -> pl.DataFrame
 
 
 def _store(engine: Engine, world: World, n: int, seed: int) -> None:
-    inserter = Inserter(engine)
     now = microseconds(datetime.now(UTC))
     ledger = Ledger(id=uuid7(now), began_us=now, last_seen_us=now, made=0, dropped={})
-    for chunk in made_calls(world, n, seed):
-        for batch in chunk.iter_slices(BATCH_ROWS):
-            ledger.made += len(batch)
-            inserter.store(batch.rows(), ledger)
-    ledger.closed = True
-    inserter.store([], ledger)
+    chunks = made_calls(world, n, seed)
+    first = next(chunks, None)
+    if first is not None:
+        batches = (
+            batch.rows()
+            for chunk in chain([first], chunks)
+            for batch in chunk.iter_slices(BATCH_ROWS)
+        )
+        store_in_bulk(engine, first.columns, batches, ledger)
 
 
 def _stored_prices(engine: Engine) -> list[int | None]:
     """The ids of the models' prices, and of the price that fell, after they were entered."""
-    began, fell = microseconds(_WORLD.since), microseconds(_WORLD.cheaper_at)
+    began, noticed = microseconds(_WORLD.since), microseconds(_WORLD.noticed_at)
     (cheaper,) = (model for model in _MODELS if model.id == _WORLD.cheaper)
     first = [_price(model, began) for model in _LISTED]
     record_prices(engine, first, began, "made up")
-    record_prices(engine, [_price(cheaper, fell, _WORLD.cheaper_percent)], fell, "made up")
+    record_prices(engine, [_price(cheaper, noticed, _WORLD.cheaper_percent)], noticed, "made up")
     with engine.connect() as connection:
         ids = {(price.model, price.valid_from_us): price.id for price in read_prices(connection)}
-    return [*(ids.get((model.id, began)) for model in _MODELS), ids[cheaper.id, fell]]
+    return [*(ids.get((model.id, began)) for model in _MODELS), ids[cheaper.id, noticed]]
 
 
 def _price(model: Model, since_us: int, percent: int = 100) -> Price:
