@@ -55,5 +55,5 @@ $(USE): pyproject.toml constraints.txt tools/venv
 	@touch $@
 
 $(DEV): pyproject.toml constraints.txt tools/venv
-	@tools/venv demo,httpx2,otlp,postgres dev
+	@tools/venv demo,httpx2,otlp,plots,postgres dev
 	@touch $(USE) $@

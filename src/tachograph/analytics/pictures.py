@@ -1,0 +1,56 @@
+"""Plots as files and as SVG text, made on this machine: nothing is fetched, for no format."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import vl_convert
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tachograph.analytics.plots import Plot
+
+PICTURES = (".png", ".svg", ".html")
+"""What the name of a picture may end with."""
+
+_FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'DejaVu Sans', sans-serif"
+_STYLE: dict[str, Any] = {
+    "font": _FONT,
+    "view": {"stroke": None},
+    "axis": {
+        "labelColor": "#3c4450",
+        "titleColor": "#3c4450",
+        "titleFontWeight": "normal",
+        "gridColor": "#e3e6ea",
+        "labelFontSize": 11,
+        "titleFontSize": 11,
+        "titlePadding": 8,
+    },
+    "legend": {"labelColor": "#3c4450", "titleColor": "#3c4450", "titleFontWeight": "normal"},
+}
+
+
+def save_plot(plot: Plot, to: Path) -> None:
+    """Write a plot to FILE.png (twice the size, for sharp print), FILE.svg or FILE.html.
+
+    The page has its script within it and needs no network.
+    """
+    if to.suffix == ".svg":
+        to.write_text(svg(plot), encoding="utf-8")
+    elif to.suffix == ".png":
+        to.write_bytes(vl_convert.vegalite_to_png(_styled(plot), scale=2))
+    else:
+        to.write_text(vl_convert.vegalite_to_html(_styled(plot), bundle=True), encoding="utf-8")
+
+
+def svg(plot: Plot, *, width: int | None = None) -> str:
+    """A plot as SVG, in this width in all (pixels), labels included."""
+    if width is not None:
+        plot = plot.properties(width=width, autosize={"type": "fit-x", "contains": "padding"})
+    return vl_convert.vegalite_to_svg(_styled(plot))
+
+
+def _styled(plot: Plot) -> dict[str, Any]:
+    spec: dict[str, Any] = plot.to_dict()
+    return spec | {"config": spec.get("config", {}) | _STYLE}
