@@ -68,6 +68,11 @@ class Operation:
         operation._id, operation._attempts = place.operation_id, place.attempt
         return operation
 
+    @property
+    def id(self) -> bytes | None:
+        """That of its first call; None before there is one."""
+        return self._id
+
     def place(self, call_id: bytes, earlier: FailedSending | None = None) -> Place:
         """The place of its next call, which may send an earlier one again."""
         with self._lock:

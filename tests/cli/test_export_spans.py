@@ -7,8 +7,14 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
-from tests.analytics.rows import row
+from tachograph.core.ids import uuid7
+from tachograph.core.records import OperationSpan
+from tachograph.core.units import microseconds
+from tachograph.store.database import open_engine
+from tachograph.store.operation_spans import WaitingOperations
+from tests.analytics.rows import NOON, row
 from tests.cli.conftest import Run, stored
 from tests.telemetry.collector import Collector, collecting
 
@@ -88,3 +94,53 @@ def test_a_collector_that_refuses_is_an_error(
     assert ran.status == 1
     assert "the collector did not take 2 spans" in ran.err
     assert ran.out == ""
+
+
+def test_a_trace_is_whole_again_with_its_operation(tachograph: Run, tmp_path: Path) -> None:
+    """Sent in two halves, the second sending still links to the first, which is not sent again;
+    the operation, which was open all the time, is sent with each half."""
+    first, second = row(0), row(timedelta(hours=1))
+    ours = {
+        "operation_id": first["id"],
+        "trace_id": b"t" * 16,
+        "parent_span_id": b"o" * 8,
+        "service_name": "shop",
+    }
+    first |= ours | {"span_id": b"1" * 8}
+    second |= ours | {"span_id": b"2" * 8, "resend_count": 1, "resend_of": first["id"]}
+    url = stored(tmp_path / "calls.db", [first, second])
+    engine = open_engine(url)
+    waiting = WaitingOperations()
+    waiting.append(
+        OperationSpan(
+            id=uuid7(microseconds(NOON) - 5),
+            operation_id=first["id"],
+            name="plan tour",
+            session_id="s-1",
+            tags='{"team":"fleet"}',
+            service_name="shop",
+            environment=None,
+            started_us=microseconds(NOON) - 5,
+            ended_us=microseconds(NOON) + 7_200_000_000,
+            error_type="ValueError",
+            trace_id=b"t" * 16,
+            span_id=b"o" * 8,
+            parent_span_id=b"a" * 8,
+        )
+    )
+    waiting.store(engine)
+    engine.dispose()
+    with collecting() as collector:
+        send = ("export", "spans", "--db", url, "--endpoint", collector.url)
+        one = tachograph(*send, "--since", "2026-11-01T12:00", "--until", "2026-11-01T12:30")
+        other = tachograph(*send, "--since", "2026-11-01T12:30")
+    assert one.out == other.out == "spans sent: 1 of 1 calls, 1 operation\n"
+    operation, sending, again, resending = collector.spans
+    assert operation == again
+    assert operation.name == "plan tour"
+    assert operation.kind == Span.SPAN_KIND_INTERNAL
+    assert operation.parent_span_id == b"a" * 8
+    assert operation.span_id == sending.parent_span_id == resending.parent_span_id
+    assert operation.start_time_unix_nano == (microseconds(NOON) - 5) * 1000
+    assert operation.status.code == Status.STATUS_CODE_ERROR
+    assert [link.span_id for link in resending.links] == [sending.span_id]

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
+from uuid import UUID
 
 import typer
 
 from tachograph.analytics.frames import call_batches, count_calls
+from tachograph.analytics.lookup import find_calls
 from tachograph.cli.options import DEFAULT_DB, Db, Until, parse_instant
+from tachograph.cli.output import counted
 from tachograph.cli.progress import progress
 from tachograph.settings import Settings
+from tachograph.store.operation_spans import read_operation_spans
 from tachograph.telemetry.exporters import otlp_span_exporter
 from tachograph.telemetry.stored import StoredCall, StoredSpans, stored_call
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from tachograph.core.records import OperationSpan
 
 _ALL = 2**62
 
@@ -41,14 +47,17 @@ def spans(
     ] = None,
     db: Db = DEFAULT_DB,
 ) -> None:
-    """Send the spans of stored calls over OTLP, with the ids and times that they had.
+    """Send the spans of stored calls and operations over OTLP, with the ids and times they had.
 
     To send them again does no harm. Calls whose trace was not sampled are left alone.
     """
-    left_alone = sent = 0
+    left_alone = operations = sent = 0
 
-    def sampled() -> Iterator[StoredCall]:
-        nonlocal left_alone
+    def stored_spans() -> Iterator[StoredCall | OperationSpan]:
+        nonlocal left_alone, operations
+        for span in read_operation_spans(db, since, until):
+            operations += 1
+            yield span
         for batch in call_batches(db, since, until):
             for row in batch.iter_rows(named=True):
                 if row["trace_sampled"] is False:
@@ -57,11 +66,20 @@ def spans(
                     yield stored_call(row)
 
     total = count_calls(db, since, until, at_most=_ALL)
-    stored_spans = StoredSpans(otlp_span_exporter(endpoint), Settings.of().semconv)
-    with progress("Spans") as step, stored_spans as stored:
-        for count in stored.send(sampled()):
+
+    def find(call_id: bytes) -> StoredCall | None:
+        id_ = str(UUID(bytes=call_id))
+        rows = find_calls(db, id_).iter_rows(named=True)
+        return next((stored_call(row) for row in rows if row["id"] == id_), None)
+
+    sending = StoredSpans(otlp_span_exporter(endpoint), Settings.of().semconv, find=find)
+    with progress("Spans") as step, sending as spans:
+        for count in spans.send(stored_spans()):
             sent += count
-            step(count, total - left_alone)
-    typer.echo(f"spans sent: {sent:,} of {total:,} calls")
+            step(count, total - left_alone + operations)
+    said = f"{sent - operations:,} of {total:,} calls"
+    if operations:
+        said += f", {counted(operations, 'operation')}"
+    typer.echo(f"spans sent: {said}")
     if left_alone:
         typer.echo(f"left alone, since their trace was not sampled: {left_alone:,}")

@@ -109,6 +109,28 @@ class Call(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """The id of the call that this one sends again; None for a first sending."""
 
 
+class OperationSpan(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """The span of one `recorder.operation` that has ended: all that it takes to send it again."""
+
+    id: bytes
+    """UUIDv7 of `started_us`."""
+    operation_id: bytes | None
+    """The operation of the calls made inside; None where there were none."""
+    name: str | None
+    session_id: str | None
+    tags: str | None
+    """A JSON object."""
+    service_name: str | None
+    environment: str | None
+    started_us: int
+    ended_us: int
+    error_type: str | None
+    """The class of the exception that left it."""
+    trace_id: bytes
+    span_id: bytes
+    parent_span_id: bytes | None
+
+
 class Usage(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What an answer said of tokens and money, in one normal form for every endpoint.
 

@@ -230,6 +230,26 @@ contents = sa.Table(
 )
 """Only where `capture_content` asks for it. With a rowid, since its rows are long."""
 
+operation_spans = sa.Table(
+    "operation_spans",
+    metadata,
+    _col("id", Id, "UUIDv7 of the entry: its order is time", primary_key=True, nullable=False),
+    _col("operation_id", Id, "of the calls made inside; null where there were none"),
+    _col("name", Text, "as it was given"),
+    _col("session_id", Text, "as it was given"),
+    _col("tags", Text, "as they were given, a JSON object"),
+    _col("service_name", Text, "`service.name` of the app"),
+    _col("environment", Text, "`deployment.environment.name` of the app"),
+    _col("started_us", Instant, "when it was entered", nullable=False),
+    _col("ended_us", Instant, "when it was left", nullable=False),
+    _col("error_type", Text, "the class of the exception that left it"),
+    _col("trace_id", sa.LargeBinary(16), "as in `calls`", nullable=False),
+    _col("span_id", sa.LargeBinary(8), "the `parent_span_id` of its calls", nullable=False),
+    _col("parent_span_id", sa.LargeBinary(8), "the span of the app that it was entered under"),
+    sqlite_with_rowid=False,
+)
+"""Spans of `recorder.operation` that were sampled, for `tachograph export spans`."""
+
 recorders = sa.Table(
     "recorders",
     metadata,

@@ -45,12 +45,12 @@ from tachograph.telemetry.span_ids import (
 from tachograph.telemetry.tracing import Tracing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, MutableMapping
+    from collections.abc import Callable, Iterator, MutableMapping
     from contextlib import AbstractContextManager
 
     from opentelemetry.trace import Span, Tracer, TracerProvider
 
-    from tachograph.core.records import Call, Cost, Usage
+    from tachograph.core.records import Call, Cost, OperationSpan, Usage
 
 OtelMode = Literal["deferred", "inline"]
 OnForeignSpan = Literal["enrich", "own"]
@@ -169,14 +169,19 @@ class Spans:
             return call
 
     def operation(
-        self, name: str | None, *, session: str | None = None, tags: str | None = None
+        self,
+        name: str | None,
+        *,
+        session: str | None = None,
+        tags: str | None = None,
+        ended: Callable[[OperationSpan], object] | None = None,
     ) -> AbstractContextManager[None]:
         """An INTERNAL span that is current inside, so that calls made there are its children.
 
-        `tags` is a JSON object, as in `Call`.
+        `tags` is a JSON object, as in `Call`. `ended` is told what a sampled one was.
         """
         try:
-            return operation_span(self._tracing.now().tracer, name, session, tags)
+            return operation_span(self._tracing.now().tracer, name, session, tags, ended)
         except Exception as exc:
             self._troubled(exc)
             return nullcontext()

@@ -1,4 +1,4 @@
-"""Stored calls -> their spans once more, for a collector that was down or a backend that is new.
+"""Stored calls and operations -> their spans again, for a collector that was down or is new.
 
 Ids, parents, times and attributes are those of the first time, so a backend that keeps one span an
 id has each once, however often it is sent. Calls that were recorded without a tracer get ids that
@@ -16,16 +16,19 @@ from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 
-from tachograph.core.records import Call, Cost, Usage
+from tachograph.core.records import Call, Cost, OperationSpan, Usage
 from tachograph.errors import TachographError
 from tachograph.telemetry import semconv
+from tachograph.telemetry.operation_span import operation_span_again
 from tachograph.telemetry.resource import app_resource
 from tachograph.telemetry.span_ids import REMADE_FLAGS
 from tachograph.telemetry.spans import Spans
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from datetime import datetime
+
+    from opentelemetry.trace import Tracer
 
 BATCH = 512
 """Spans a request."""
@@ -70,22 +73,33 @@ def stored_call(row: Mapping[str, Any]) -> StoredCall:
 class StoredSpans:
     """Sends the spans of stored calls through an exporter, which it closes at its end.
 
-    Give the calls in the order of their ids: a re-sending is linked to the sending before it.
+    Give calls in the order of their ids: a re-sending is linked to the sending before it. Where
+    that one is not among them, `find` is asked for the call of this id.
     """
 
-    def __init__(self, exporter: SpanExporter, dialect: semconv.DialectName = "main") -> None:
+    def __init__(
+        self,
+        exporter: SpanExporter,
+        dialect: semconv.DialectName = "main",
+        *,
+        find: Callable[[bytes], StoredCall | None] = lambda _: None,
+    ) -> None:
         self._exporter = exporter
         self._dialect = dialect
+        self._find = find
         self._made: list[ReadableSpan] = []
-        self._spans: dict[tuple[str | None, str | None], Spans] = {}
+        self._apps: dict[tuple[str | None, str | None], tuple[Tracer, Spans]] = {}
         self._seen: dict[bytes, None] = {}
         self._span_of: dict[bytes, bytes] = {}
 
-    def send(self, calls: Iterable[StoredCall]) -> Iterator[int]:
+    def send(self, stored: Iterable[StoredCall | OperationSpan]) -> Iterator[int]:
         """Sends them, and tells after each request how many it held. Raises TachographError when
         the collector does not take them; to send all again does no harm."""
-        for stored in calls:
-            self._make(stored)
+        for one in stored:
+            if isinstance(one, OperationSpan):
+                operation_span_again(self._app(one.service_name, one.environment)[0], one)
+            else:
+                self._make(one)
             if len(self._made) >= BATCH:
                 yield self._export()
         if self._made:
@@ -105,9 +119,21 @@ class StoredSpans:
         assert call.trace_id is not None
         assert call.span_id is not None
         _remember(self._span_of, call.id, call.trace_id + call.span_id)
-        resend_of = None if call.resend_of is None else self._span_of.get(call.resend_of)
-        spans = self._spans_of(call.service_name, call.environment)
+        resend_of = None if call.resend_of is None else self._earlier(call.resend_of)
+        _, spans = self._app(call.service_name, call.environment)
         spans.make(call, stored.usage, stored.cost, resend_of)
+
+    def _earlier(self, call_id: bytes) -> bytes | None:
+        """Trace id and span id of the sending before."""
+        if call_id not in self._span_of:
+            found = self._find(call_id)
+            if found is None:
+                return None
+            call = self._with_ids(found.call)
+            assert call.trace_id is not None
+            assert call.span_id is not None
+            _remember(self._span_of, call_id, call.trace_id + call.span_id)
+        return self._span_of[call_id]
 
     def _with_ids(self, call: Call) -> Call:
         if call.trace_id is None or call.span_id is None:
@@ -124,9 +150,9 @@ class StoredSpans:
         _remember(self._seen, call.span_id, None)
         return call
 
-    def _spans_of(self, service_name: str | None, environment: str | None) -> Spans:
+    def _app(self, service_name: str | None, environment: str | None) -> tuple[Tracer, Spans]:
         app = (service_name, environment)
-        if app not in self._spans:
+        if app not in self._apps:
             attributes = {semconv.SERVICE_NAME: service_name, semconv.ENVIRONMENT: environment}
             provider = TracerProvider(
                 ALWAYS_ON,
@@ -134,8 +160,9 @@ class StoredSpans:
                 shutdown_on_exit=False,
             )
             provider.add_span_processor(_Gathering(self._made))
-            self._spans[app] = Spans(provider, self._dialect)
-        return self._spans[app]
+            tracer = provider.get_tracer(semconv.SCOPE, semconv.scope_version())
+            self._apps[app] = tracer, Spans(provider, self._dialect)
+        return self._apps[app]
 
     def _export(self) -> int:
         batch, self._made[:] = self._made[:], []
