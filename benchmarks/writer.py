@@ -32,9 +32,10 @@ from tachograph.store.insert import Inserter, Ledger
 from tachograph.store.journal import Journal
 from tachograph.store.price_history import record_prices
 from tachograph.store.prices import PriceBook
-from tachograph.store.replay import BATCH, replay
+from tachograph.store.replay import replay
 from tachograph.store.rows import COLUMNS, Row, RowMaker, call_row
 from tachograph.store.schema import calls as table
+from tachograph.store.waiting import BATCH
 
 START_US = 1_795_000_000_000_000
 MODEL = "openai/gpt-5-mini"

@@ -256,7 +256,7 @@ class Recorder:
 
     def status(self) -> Status:
         """The ledger of this recorder."""
-        dropped = self._writer.dropped()
+        dropped = self._writer.dropped
         made = self._journal.counts["made"]
         stored = self._writer.stored
         return Status(

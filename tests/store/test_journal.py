@@ -58,9 +58,18 @@ def adopted(folder: Path) -> list[Adopted]:
     return list(adopt(folder))
 
 
-def one(folder: Path) -> Adopted:
-    (found,) = adopted(folder)
-    return found
+class One:
+    """The one journal there is, read."""
+
+    def __init__(self, folder: Path) -> None:
+        (self.adopted,) = adopted(folder)
+        calls = [call for batch in self.adopted.batches() for call in batch]
+        self.ended = calls[: len(calls) - self.adopted.interrupted]
+        self.interrupted = calls[len(self.ended) :]
+        self.damaged = self.adopted.damaged
+        self.counts = self.adopted.counts
+        self.delete = self.adopted.delete
+        self.release = self.adopted.release
 
 
 def test_what_was_appended_is_read_again(folder: Path) -> None:
@@ -69,9 +78,9 @@ def test_what_was_appended_is_read_again(folder: Path) -> None:
     for c in calls:
         journal.append(c)
     die(journal)
-    found = one(folder)
+    found = One(folder)
     assert found.ended == calls
-    assert (found.recorder_id, found.began_us) == (RECORDER, 7)
+    assert (found.adopted.recorder_id, found.adopted.began_us) == (RECORDER, 7)
     assert found.counts["made"] == 3
     assert found.damaged == []
     found.delete()
@@ -89,10 +98,10 @@ def test_two_adopters_never_share(folder: Path) -> None:
     journal = Journal(folder, RECORDER, 7)
     journal.append(call(1))
     die(journal)
-    first = one(folder)
+    first = One(folder)
     assert adopted(folder) == []
     first.release()
-    one(folder).release()
+    One(folder).release()
 
 
 def test_a_stream_that_never_ended_is_known(folder: Path) -> None:
@@ -101,7 +110,7 @@ def test_a_stream_that_never_ended_is_known(folder: Path) -> None:
         journal.begin(call(n, outcome="abandoned", error_type="interrupted"))
     journal.append(call(1))
     die(journal)
-    found = one(folder)
+    found = One(folder)
     assert [c.id for c in found.ended] == [call(1).id]
     assert [(c.id, c.error_type) for c in found.interrupted] == [(call(2).id, "interrupted")]
     found.release()
@@ -115,7 +124,7 @@ def test_open_streams_are_carried_over_when_a_segment_is_full(folder: Path) -> N
         journal.settled(journal.take(10))
     assert len(list(folder.iterdir())) < 3
     die(journal)
-    found = one(folder)
+    found = One(folder)
     assert [c.id for c in found.interrupted] == [call(0).id]
     assert found.counts["made"] == 29
     found.release()
@@ -134,7 +143,7 @@ def test_what_is_not_stored_stays_when_the_journal_is_closed(folder: Path) -> No
     journal = Journal(folder, RECORDER, 7)
     journal.append(call(1))
     journal.close([])
-    assert one(folder).ended == [call(1)]
+    assert One(folder).ended == [call(1)]
 
 
 @given(lost=st.integers(0, 400))
@@ -151,7 +160,7 @@ def test_a_torn_tail_loses_nothing_before_it(
     die(journal)
     left = max(sizes[-1] - lost, HEAD_BYTES)
     os.truncate(path, left)
-    found = one(folder)
+    found = One(folder)
     assert [c.id for c in found.ended] == [
         call(n).id for n, end in enumerate(sizes[1:]) if end <= left
     ]
@@ -175,7 +184,7 @@ def test_damage_is_told_and_what_follows_is_read(
     data[at] ^= flip
     path.write_bytes(data)
     hit = next(n for n, end in enumerate(sizes[1:]) if at < end)
-    found = one(folder)
+    found = One(folder)
     assert [c.id for c in found.ended] == [call(n).id for n in range(5) if n != hit]
     assert len(found.damaged) == 1
     found.delete()
@@ -217,7 +226,7 @@ def test_a_full_disk_keeps_calls_in_memory_and_the_file_whole(folder: Path) -> N
     assert refused > 0
     assert len(journal.take(100)) == 60
     die(journal)
-    found = one(folder)
+    found = One(folder)
     assert len(found.ended) == 60 - refused
     assert found.damaged == []
     found.delete()
@@ -300,7 +309,7 @@ def test_segments_follow_each_other_while_nothing_is_stored(folder: Path) -> Non
         journal.sync([])
     assert len(list(folder.iterdir())) > 5
     die(journal)
-    assert one(folder).ended == [call(n) for n in range(40)]
+    assert One(folder).ended == [call(n) for n in range(40)]
 
 
 @pytest.mark.usefixtures("small_files")
@@ -328,7 +337,7 @@ def test_what_the_disk_refused_is_written_when_there_is_room(folder: Path) -> No
     resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, resource.RLIM_INFINITY))
     journal.sync(held)
     die(journal)
-    assert {c.id for c in one(folder).ended} == {call(n).id for n in range(60)}
+    assert {c.id for c in One(folder).ended} == {call(n).id for n in range(60)}
 
 
 @pytest.mark.usefixtures("small_files")
@@ -342,7 +351,7 @@ def test_what_is_in_memory_alone_at_the_end_is_written_or_dropped(folder: Path) 
             refused += 1
     resource.setrlimit(resource.RLIMIT_FSIZE, (4096 + 1000, resource.RLIM_INFINITY))
     journal.close(journal.take(59))
-    found = one(folder)
+    found = One(folder)
     assert 60 - refused < len(found.ended) < 60
     assert found.counts == {"made": 60, "journal_full": 0, "unwritable": 60 - len(found.ended)}
     found.release()
@@ -378,7 +387,7 @@ def test_a_file_that_an_adopter_took_for_a_dead_ones_is_made_again(
     journal.append(call(1))
     assert taken == 1
     die(journal)
-    assert one(folder).ended == [call(1)]
+    assert One(folder).ended == [call(1)]
 
 
 def test_threads_share_a_wait_for_the_disk(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -463,7 +472,7 @@ def test_a_newer_journal_is_set_aside_whole(folder: Path) -> None:
     data = bytearray(path.read_bytes())
     data[8:10] = (99).to_bytes(2, "little")
     path.write_bytes(data)
-    found = one(folder)
+    found = One(folder)
     assert found.ended == []
     ((reason, record),) = found.damaged
     assert "version 99" in reason

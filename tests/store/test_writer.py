@@ -158,7 +158,7 @@ def test_what_cannot_be_read_of_a_call_does_not_stop_it(
 
     file = tmp_path / "calls.db"
     app = App(f"sqlite:///{file}", server)
-    monkeypatch.setattr(app.recorder._writer._row_maker, "_read_usage", fail)
+    monkeypatch.setattr(app.recorder._writer._drain._row_maker, "_read_usage", fail)
     app.call(2)
     assert app.recorder.flush(10)
     assert "usage, cost or span of call" in caplog.text

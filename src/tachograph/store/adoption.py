@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import struct
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import msgspec
 
-from tachograph.core.records import Call
 from tachograph.store.framing import (
     BEGIN,
     COUNTERS,
     COUNTERS_AT,
-    END,
     HEAD,
     HEAD_BYTES,
     MAGIC,
@@ -23,24 +22,70 @@ from tachograph.store.framing import (
     record_at,
 )
 from tachograph.store.segment import FRESH, SUFFIX, lock
+from tachograph.store.waiting import BATCH, BATCH_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+    from typing import Any
+
+    from tachograph.core.records import Call
+
+logger = logging.getLogger("tachograph")
 
 
-class Adopted(NamedTuple):
-    """What the journal of a dead process held."""
+class Adopted:
+    """What the journal of a dead process holds."""
 
-    recorder_id: bytes
-    began_us: int
-    counts: dict[str, int]
-    ended: list[Call]
-    interrupted: list[Call]
-    """Streams that had begun and never ended."""
-    damaged: list[tuple[str, bytes]]
-    """Why, and the bytes: records that could not be read."""
-    segments: list[tuple[Path, int]]
+    def __init__(self, segments: list[tuple[Path, int]]) -> None:
+        self.segments = segments
+        self.recorder_id, self.began_us = b"", 0
+        counts = [0] * len(COUNTERS)
+        for path, _ in segments:
+            head = _read_head(path)
+            if head is not None:
+                _, _, _, _, self.began_us, self.recorder_id, *found = head
+                counts = [max(pair) for pair in zip(counts, found, strict=True)]
+        self.counts = dict(zip(COUNTERS, counts, strict=True))
+        self.interrupted = 0
+        """Streams that had begun and never ended; known when all calls were read."""
+        self.damaged: list[tuple[str, bytes]] = []
+        """Why, and the bytes: records that could not be read; known when all calls were read."""
+
+    def batches(self) -> Iterator[list[Call]]:
+        """The calls that ended, in their order, then the streams that never did.
+
+        A batch has at most BATCH calls and little more than BATCH_BYTES.
+        """
+        batch: list[Call] = []
+        size = 0
+        for call, bytes_ in self._calls():
+            batch.append(call)
+            size += bytes_
+            if len(batch) == BATCH or size > BATCH_BYTES:
+                yield batch
+                batch, size = [], 0
+        if batch:
+            yield batch
+
+    def _calls(self) -> Iterator[tuple[Call, int]]:
+        begun: dict[bytes, Call] = {}
+        self.interrupted, self.damaged = 0, []
+        for path, _ in self.segments:
+            for kind, payload in _records(path, self.damaged):
+                try:
+                    call = decode(payload)
+                except (msgspec.DecodeError, UnicodeDecodeError) as exc:
+                    self.damaged.append((f"not a call: {exc}", bytes(payload)))
+                    continue
+                if kind == BEGIN:
+                    begun[call.id] = call
+                else:
+                    begun.pop(call.id, None)
+                    yield call, len(payload)
+        self.interrupted = len(begun)
+        for call in begun.values():
+            yield call, 0
 
     def delete(self) -> None:
         """All is in SQL: the files go, and with them the locks."""
@@ -58,6 +103,7 @@ def adopt(folder: Path) -> Iterator[Adopted]:
     """The journals in the folder whose process is dead, one after the other, locked.
 
     The caller stores what is in each, then calls its `delete` (or `release` when it could not).
+    Those that this process may not open are told and left.
     """
     _delete_unborn(folder)
     by_recorder: dict[str, list[Path]] = {}
@@ -65,13 +111,16 @@ def adopt(folder: Path) -> Iterator[Adopted]:
         by_recorder.setdefault(path.name.split("-")[0], []).append(path)
     for paths in by_recorder.values():
         locked: list[tuple[Path, int]] = []
-        for path in paths:
-            fd = lock_if_dead(path)
-            if fd is None:
-                break
-            locked.append((path, fd))
+        try:
+            for path in paths:
+                fd = lock_if_dead(path)
+                if fd is None:
+                    break
+                locked.append((path, fd))
+        except PermissionError as exc:
+            logger.error("tachograph: a journal cannot be taken up: %s", exc)
         if len(locked) == len(paths):
-            yield _read(locked)
+            yield Adopted(locked)
         else:
             for _, fd in locked:
                 os.close(fd)
@@ -86,50 +135,33 @@ def _delete_unborn(folder: Path) -> None:
             os.close(fd)
 
 
-def _read(segments: list[tuple[Path, int]]) -> Adopted:
-    recorder_id, began_us, counts = b"", 0, [0] * len(COUNTERS)
-    begun: dict[bytes, Call] = {}
-    ended: dict[bytes, Call] = {}
-    damaged: list[tuple[str, bytes]] = []
-    for path, _ in segments:
-        data = path.read_bytes()
-        if len(data) < HEAD_BYTES or data[:8] != MAGIC:
-            if data.strip(b"\0"):
-                damaged.append((f"{path.name} has no head of a journal", data))
-            continue
-        _, version, head_bytes, _, began_us, recorder_id = HEAD.unpack_from(data)
-        if version > VERSION:
-            damaged.append((f"{path.name} has version {version}, newer than {VERSION}", data))
-            continue
-        found = struct.unpack_from(f"<{len(COUNTERS)}Q", data, COUNTERS_AT)
-        counts = [max(pair) for pair in zip(counts, found, strict=True)]
-        for kind, payload in _records(data, head_bytes, damaged):
-            try:
-                call = decode(payload)
-            except (msgspec.DecodeError, UnicodeDecodeError) as exc:
-                damaged.append((f"not a call: {exc}", bytes(payload)))
-                continue
-            if kind == END:
-                ended[call.id] = call
-            elif kind == BEGIN:
-                begun[call.id] = call
-    return Adopted(
-        recorder_id=recorder_id,
-        began_us=began_us,
-        counts=dict(zip(COUNTERS, counts, strict=True)),
-        ended=list(ended.values()),
-        interrupted=[call for id_, call in begun.items() if id_ not in ended],
-        damaged=damaged,
-        segments=segments,
-    )
+def _read_head(path: Path) -> tuple[Any, ...] | None:
+    """HEAD and the COUNTERS; None where there is none, or one of a newer version."""
+    with path.open("rb") as file:
+        data = file.read(HEAD_BYTES)
+    if len(data) < HEAD_BYTES or not data.startswith(MAGIC):
+        return None
+    head = HEAD.unpack_from(data)
+    if head[1] > VERSION:
+        return None
+    return (*head, *struct.unpack_from(f"<{len(COUNTERS)}Q", data, COUNTERS_AT))
 
 
-def _records(data: bytes, at: int, damaged: list[tuple[str, bytes]]) -> Iterator[tuple[int, bytes]]:
+def _records(path: Path, damaged: list[tuple[str, bytes]]) -> Iterator[tuple[int, bytes]]:
     """The records that are whole.
 
     What a crash cut off at the end is no damage: its caller had not been answered yet. After
     damage in the middle the next record is looked for, and what lies between is kept.
     """
+    data = path.read_bytes()
+    if len(data) < HEAD_BYTES or not data.startswith(MAGIC):
+        if data.strip(b"\0"):
+            damaged.append((f"{path.name} has no head of a journal", data))
+        return
+    _, version, at, *_ = HEAD.unpack_from(data)
+    if version > VERSION:
+        damaged.append((f"{path.name} has version {version}, newer than {VERSION}", data))
+        return
     while at < len(data):
         record = record_at(data, at)
         if record is None:

@@ -80,6 +80,13 @@ class Inserter:
                 # inline: RETURNING the id would need a right to read
                 connection.execute(journal_dead.insert().inline(), rows)
 
+    def dropped(self, recorder_id: bytes) -> dict[str, int]:
+        """What the ledger of a recorder says it dropped; empty where it has none."""
+        query = sa.select(recorders.c.dropped).where(recorders.c.id == recorder_id)
+        with self._engine.connect() as connection:
+            found = connection.execute(query).scalar()
+        return msgspec.json.decode(found, type=dict[str, int]) if found else {}
+
     def known(self, ids: Sequence[bytes]) -> set[bytes]:
         """Those of the ids that are in `calls` already; none where the role may not read it."""
         found: set[bytes] = set()
@@ -94,14 +101,6 @@ class Inserter:
                         raise
                     break
         return found
-
-
-def as_records(calls_: Iterable[Call], reason: str) -> list[tuple[str, bytes]]:
-    """Calls in the form that `set_aside` keeps: without their contents."""
-    return [
-        (reason, msgspec.msgpack.encode(msgspec.structs.replace(call, content=None)))
-        for call in calls_
-    ]
 
 
 def _insert_rows(connection: Connection, rows: Sequence[Row]) -> int:

@@ -163,14 +163,15 @@ class Journal:
         once more, and is dropped where that fails.
         """
         with self._lock:
+            tells = bool(self._begun)
             if self._unsaved:
                 for pending in [*taken, *self._waiting.take_all()]:
                     if self._saved(pending).segment is None:
                         self._count(_UNWRITABLE)
+                        tells = True
             segments, self._segments = self._segments, []
-            begun = bool(self._begun)
             for segment in segments:
-                if segment.waiting or (begun and segment is segments[-1]):
+                if segment.waiting or (tells and segment is segments[-1]):
                     segment.close()
                 else:
                     segment.delete()

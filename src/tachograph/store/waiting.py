@@ -21,8 +21,10 @@ IN_MEMORY = 20_000
 """Calls that wait in memory at the most; behind them, the writer reads the files."""
 MEMORY_BYTES = 64 << 20
 """What the records of these calls may take: with contents, one can be half a megabyte."""
+BATCH = 1000
+"""Calls a transaction."""
 BATCH_BYTES = 8 << 20
-"""What the writer takes at once at the most; one call, however large, always goes."""
+"""Their records at the most; one call, however large, always goes."""
 
 _READ_BYTES = 1 << 20
 

@@ -14,26 +14,19 @@ from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
-import sqlalchemy as sa
-
-from tachograph.store import migrate
-from tachograph.store.adoption import adopt
-from tachograph.store.database import open_engine, without_secret
+from tachograph.store.database import without_secret
+from tachograph.store.drain import Drain
 from tachograph.store.fork_gate import ForkGate
-from tachograph.store.insert import Inserter, Ledger, as_records
-from tachograph.store.prices import PriceBook
-from tachograph.store.replay import BATCH, UNSTORABLE, replay
-from tachograph.store.rows import RowMaker
-from tachograph.store.waiting import Pending
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sqlalchemy.engine import Engine
+    import sqlalchemy as sa
 
     from tachograph.core.records import Call, Usage
+    from tachograph.store.insert import Ledger
     from tachograph.store.journal import Journal
-    from tachograph.store.rows import Row, Spans
+    from tachograph.store.rows import Spans
 
 logger = logging.getLogger("tachograph")
 
@@ -60,14 +53,10 @@ class Writer:
         spans: Spans,
         before_batch: Callable[[], None],
     ) -> None:
-        self._engine: Engine = open_engine(url)
+        self._drain = Drain(url, journal, ledger, read_usage=read_usage, spans=spans)
         self._shown = without_secret(url)
         self._journal = journal
-        self._ledger = ledger
         self._before_batch = before_batch
-        self._row_maker = RowMaker(read_usage, PriceBook(self._engine), spans)
-        self._inserter: Inserter | None = None  # None: the database is not open yet
-        self._adopted = journal.folder is None
         self._thread: threading.Thread | None = None
         self._start = threading.Lock()
         self._gate = ForkGate()
@@ -77,14 +66,8 @@ class Writer:
         self._stopping = False
         self._trouble: str | None = None
         self._failures = 0
-        self._batch: list[Pending] = []
-        self._rows: list[Row] = []
         self.idle = False
         """Nothing is waiting: whoever changes that rings."""
-        self.stored = 0
-        self.unstorable = 0
-        self.settled = 0
-        """Calls taken from the journal and done with."""
 
     # --- other threads ---
 
@@ -110,7 +93,7 @@ class Writer:
             self.ring()
             try:
                 return self._progress.wait_for(
-                    lambda: self._adopted and self.settled >= target, timeout
+                    lambda: self._drain.adopted and self._drain.settled >= target, timeout
                 )
             finally:
                 self._hurry -= 1
@@ -126,17 +109,34 @@ class Writer:
             self._thread.join(timeout)
             if self._thread.is_alive():
                 return False
-        return self.settled >= self._journal.taken_in
+        return self._drain.settled >= self._journal.taken_in
 
     def before_fork(self) -> None:
         """Closes the connections: a child that inherits one shares SQLite's idea of its locks,
         and what it commits can go into a file that the parent has deleted."""
         if self._gate.pause():
-            self._engine.dispose()
+            self._drain.disconnect()
 
     def after_fork(self) -> None:
         """The parent goes on."""
         self._gate.go_on()
+
+    @property
+    def stored(self) -> int:
+        return self._drain.stored
+
+    @property
+    def dropped(self) -> dict[str, int]:
+        """Calls that ended and are not going to be in SQL, by reason."""
+        return self._drain.dropped
+
+    @property
+    def lag_seconds(self) -> float:
+        """For how long the call has waited that has waited longest; 0 when none does."""
+        call = self._drain.oldest
+        if call is None:
+            return 0.0
+        return max(0.0, time.time() - call.started_us / 1e6 - (call.latency_seconds or 0.0))
 
     # --- the thread ---
 
@@ -144,21 +144,35 @@ class Writer:
         while True:
             with self._gate:
                 done = self._round()
+            with self._progress:
+                self._progress.notify_all()
             if self._stopping and (not done or self._nothing_waits()):
                 break
-            if not (done and (self._batch_is_full or self._hurry) and not self._nothing_waits()):
+            if not (done and (self._drain.full or self._hurry) and not self._nothing_waits()):
                 self._sleep(done)
-        if self._inserter is not None:
+        try:
             with self._gate:
-                self._write_last_word()
-        self._journal.close(self._batch)
-        self._engine.dispose()
+                self._drain.close()
+        except Exception as exc:  # nobody is left to try it again
+            self._in_trouble(exc)
         with self._progress:
             self._progress.notify_all()
 
+    def _round(self) -> bool:
+        """Whether the database let it."""
+        try:
+            self._drain.adopt_and_store(self._before_batch)
+        except Exception as exc:  # whatever it is: the thread must outlive it
+            self._in_trouble(exc)
+            return False
+        if self._trouble is not None:
+            logger.warning("tachograph: %s takes calls again", self._shown)
+            self._trouble, self._failures = None, 0
+        return True
+
     def _nothing_waits(self) -> bool:
         self._before_batch()
-        return not self._batch and not self._journal.waiting
+        return not self._drain.waiting
 
     def _sleep(self, done: bool) -> None:
         if not done:
@@ -178,7 +192,7 @@ class Writer:
         until = time.monotonic() + pause * random.uniform(0.5, 1.0)  # noqa: S311
         while not self._stopping and (left := until - time.monotonic()) > 0:
             with suppress(OSError):
-                self._batch = self._journal.sync(self._batch)
+                self._drain.sync()
             self._wait(min(left, SYNC_SECONDS))
 
     def _wait(self, seconds: float | None) -> None:
@@ -187,100 +201,6 @@ class Writer:
             self._bell.get(timeout=seconds)
             while True:
                 self._bell.get_nowait()
-
-    _batch_is_full = False
-
-    def _round(self) -> bool:
-        """Opens, adopts, stores one batch; False when the database did not let it."""
-        try:
-            inserter = self._open()
-            if not self._adopted:
-                self._adopt(inserter)
-                with self._progress:
-                    self._adopted = True
-                    self._progress.notify_all()
-            self._before_batch()
-            if not self._batch:
-                self._batch = self._journal.take(BATCH)
-                self._rows = []
-            self._batch_is_full = len(self._batch) == BATCH
-            if self._batch:
-                if not self._rows:
-                    self._rows = self._row_maker.rows([p.call for p in self._batch])
-                self._store(inserter)
-        except Exception as exc:  # whatever it is: the thread must outlive it
-            self._in_trouble(exc)
-            return False
-        if self._trouble is not None:
-            logger.warning("tachograph: %s takes calls again", self._shown)
-            self._trouble, self._failures = None, 0
-        return True
-
-    def _open(self) -> Inserter:
-        if self._inserter is None:
-            migrate.ensure(self._engine)
-            self._inserter = Inserter(self._engine)
-        return self._inserter
-
-    def _store(self, inserter: Inserter) -> None:
-        try:
-            calls = [pending.call for pending in self._batch]
-            added = inserter.store(self._rows, self._current_ledger(), calls)
-        except (sa.exc.IntegrityError, sa.exc.DataError, OverflowError, ValueError) as exc:
-            added = self._store_one_by_one(inserter, exc)
-        batch, self._batch, self._rows = self._batch, [], []
-        self._journal.settled(batch)
-        with self._progress:
-            self.stored += added
-            self.settled += len(batch)
-            self._progress.notify_all()
-
-    def _store_one_by_one(self, inserter: Inserter, cause: Exception) -> int:
-        """One bad row does not stop a batch: it is set aside, and told."""
-        added = 0
-        for pending, row in zip(self._batch, self._rows, strict=True):
-            try:
-                added += inserter.store([row], self._current_ledger(), [pending.call])
-            except (sa.exc.IntegrityError, sa.exc.DataError, OverflowError, ValueError) as exc:
-                cause = exc
-                self._set_aside(inserter, as_records([pending.call], str(exc)))
-        logger.error("tachograph: calls that cannot be stored are in journal_dead: %s", cause)
-        return added
-
-    def _set_aside(self, inserter: Inserter, records: list[tuple[str, bytes]]) -> None:
-        inserter.set_aside(records, self._ledger.id, time.time_ns() // 1000)
-        self.unstorable += len(records)
-
-    def _adopt(self, inserter: Inserter) -> None:
-        assert self._journal.folder is not None
-        for adopted in adopt(self._journal.folder):
-            try:
-                replay(adopted, inserter, self._row_maker)
-            except BaseException:
-                adopted.release()
-                raise
-            adopted.delete()
-
-    def _current_ledger(self) -> Ledger:
-        ledger = self._ledger
-        ledger.made = self._journal.counts["made"]
-        ledger.dropped = self.dropped()
-        ledger.last_seen_us = time.time_ns() // 1000
-        return ledger
-
-    def dropped(self) -> dict[str, int]:
-        """Calls that ended and are not going to be in SQL, by reason."""
-        counts = {**self._journal.counts, UNSTORABLE: self.unstorable}
-        return {reason: n for reason, n in counts.items() if n and reason != "made"}
-
-    def _write_last_word(self) -> None:
-        """The ledger as it stands at the end."""
-        assert self._inserter is not None
-        self._ledger.closed = self._nothing_waits()
-        try:
-            self._inserter.store((), self._current_ledger())
-        except (sa.exc.SQLAlchemyError, OSError) as exc:
-            self._in_trouble(exc)
 
     def _in_trouble(self, exc: Exception) -> None:
         self._failures += 1
@@ -292,12 +212,3 @@ class Writer:
                 reason,
             )
         self._trouble = reason
-
-    @property
-    def lag_seconds(self) -> float:
-        """For how long the call has waited that has waited longest; 0 when none does."""
-        batch = self._batch
-        call = batch[0].call if batch else self._journal.oldest
-        if call is None:
-            return 0.0
-        return max(0.0, time.time() - call.started_us / 1e6 - (call.latency_seconds or 0.0))
