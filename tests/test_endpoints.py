@@ -20,15 +20,20 @@ SHELLS = {httpx: tachograph.httpx, httpx2: tachograph.httpx2}
 
 
 def recorded(
-    folder: Path, hx: ModuleType, path: str, answer: dict[str, Any], **request: Any
+    folder: Path,
+    hx: ModuleType,
+    path: str,
+    answer: dict[str, Any],
+    method: str = "POST",
+    **request: Any,
 ) -> dict[str, Any]:
     """The row of one call."""
-    wire = hx.MockTransport(lambda _: hx.Response(200, **answer))
+    wire = hx.MockTransport(lambda _: hx.Response(**{"status_code": 200, **answer}))
     file = folder / "calls.db"
     with Recorder(f"sqlite:///{file}") as recorder:
         transport = SHELLS[hx].RecordingTransport(recorder, wire)
         with hx.Client(transport=transport) as client:
-            client.post(ROOT + path, **request)
+            client.request(method, ROOT + path, **request)
     with sqlite3.connect(file) as connection:
         connection.row_factory = sqlite3.Row
         (row,) = connection.execute("SELECT * FROM calls")
@@ -76,3 +81,15 @@ def test_a_rerank(tmp_path: Path) -> None:
     row = recorded(tmp_path, httpx, "/rerank", {"json": answer}, json={"query": "q"})
     assert (row["operation_name"], row["search_units"]) == ("rerank", 1)
     assert (row["generation_id"], row["billed_picousd"]) == ("gen-rerank-1", 1_000_000_000)
+
+
+def test_the_head_of_an_answer_has_no_body_that_could_be_malformed(tmp_path: Path) -> None:
+    answer = {"headers": {"content-type": "application/json", "content-length": "99"}}
+    row = recorded(tmp_path, httpx, "/models", answer, method="HEAD")
+    assert (row["outcome"], row["http_status"], row["error_type"]) == ("completed", 200, None)
+
+
+def test_a_wait_in_milliseconds_as_the_openai_sdk_takes_it(tmp_path: Path) -> None:
+    answer = {"status_code": 429, "headers": {"retry-after-ms": "1500", "retry-after": "2"}}
+    row = recorded(tmp_path, httpx, "/chat/completions", answer, json={"model": "a/b"})
+    assert (row["outcome"], row["retry_after_seconds"]) == ("failed", 1.5)

@@ -62,7 +62,7 @@ class Live:
     _header_generation_id: str | None = None
     _header_provider: str | None = None
     _cache_status: str | None = None
-    _retry_after: str | None = None
+    _retry_after_seconds: float | None = None
     _content_type: str = ""
     _overheard: Overheard | None = None
 
@@ -114,7 +114,8 @@ class Live:
         try:
             self._headers_ns = self._last_ns = perf_counter_ns()
             self._status = status
-            get = by_name(headers).get
+            named = by_name(headers)
+            get = named.get
             self._content_type = get(b"content-type", b"").decode("latin-1")
             self._capture.head(
                 self._content_type,
@@ -123,7 +124,8 @@ class Live:
             self._header_generation_id = _text(get(b"x-generation-id"))
             self._header_provider = _text(get(b"x-provider-name"))
             self._cache_status = _text(get(b"x-openrouter-cache-status"))
-            self._retry_after = _text(get(b"retry-after"))
+            if status != 200:
+                self._retry_after_seconds = retry_after_seconds(named)
             if status >= 400:
                 self._note_failure()
         except Exception as exc:
@@ -210,7 +212,12 @@ class Live:
         if answer.terminal or answer.finish_reason is not None:
             return "completed", None
         if (self._exhausted or capture.undecodable is not None) and status is not None:
-            if 300 <= status < 400 or status == 204 or (capture.binary and capture.response_bytes):
+            if (
+                300 <= status < 400
+                or status == 204
+                or self.request.method == "HEAD"
+                or (capture.binary and capture.response_bytes)
+            ):
                 return "completed", None
             if capture.streamed and capture.undecodable is None:
                 return "failed", Failure("stream_cut")
@@ -272,7 +279,7 @@ class Live:
             failure.error_type if failure else None,
             failure.error_code if failure else None,
             failure.error_message if failure else None,
-            retry_after_seconds(self._retry_after) if self._retry_after else None,
+            self._retry_after_seconds,
             answer.chunks if capture.streamed else None,
             capture.response_bytes if self._headers_ns is not None else None,
             answer.response_model,

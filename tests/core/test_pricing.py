@@ -348,6 +348,8 @@ def test_a_rate_makes_the_cost_unknown_only_where_it_is_needed(
         (Usage(billed_usd=Decimal(1), upstream_usd=Decimal(9), is_byok=True), 3, 10, "billed"),
         (Usage(billed_usd=Decimal(1), is_byok=True), 3, 3, "computed"),
         (Usage(billed_usd=Decimal(1), is_byok=True), None, None, "unknown"),
+        # ours is too low: what was billed is certain
+        (Usage(billed_usd=Decimal(4), is_byok=True), 3, 4, "billed"),
         (Usage(input_tokens=1), 3, 3, "computed"),
         (Usage(input_tokens=1), None, None, "unknown"),
         (None, None, None, "unknown"),

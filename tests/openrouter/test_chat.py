@@ -153,6 +153,36 @@ def test_what_is_no_answer(data: bytes) -> None:
         assert not facts["terminal"]
 
 
+DEEP = b"[" * 5000 + b"]" * 5000
+
+
+@pytest.mark.parametrize("member", ["logprobs", "choices", "usage", "error", "model"])
+def test_what_is_nested_deeply_costs_only_itself(member: str) -> None:
+    answer = json.dumps({**end(usage=USAGE), member: 1}).encode()
+    deep = read(
+        "chat", answer.replace(b'"%b": 1' % member.encode(), b'"%b":%b' % (member.encode(), DEEP))
+    )
+    assert deep["terminal"]
+    assert deep["failed"] == (member == "error")
+    assert (deep["usage"] is None) == (member == "usage")
+    assert deep["generation_id"] == "gen-1"
+
+
+@pytest.mark.parametrize("coding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32"])
+def test_other_codings_of_json_that_clients_read(coding: str) -> None:
+    answer = json.dumps({**end(usage=USAGE), "note": "ä😀"}, ensure_ascii=False)
+    assert read("chat", answer.encode(coding)) == read("chat", answer.encode())
+
+
+@pytest.mark.parametrize("error", ["{}", "{ }", "null", "false", "0", '""', "[]", "[\n]"])
+def test_an_error_that_says_nothing_beside_a_good_answer(error: str) -> None:
+    answer = json.dumps({**end(usage=USAGE), "error": 1}).replace('"error": 1', f'"error": {error}')
+    assert not read("chat", answer.encode())["failed"]
+    assert not read_stream("chat", chunk({"content": "a"}), answer.encode())["failed"]
+    alone = read("chat", b'{"error":%b}' % error.encode())
+    assert alone["failed"] == (error in ("{}", "{ }"))
+
+
 def test_keys_in_an_answer_are_taken_out() -> None:
     key = "sk-or-v1-" + "a" * 64
     answer = end(usage={"cost": 1, "note": key}, model=key, openrouter_metadata={"k": key})

@@ -196,3 +196,17 @@ def test_odd_values_cost_only_themselves(name: str, odd: Any) -> None:
     facts = read({name: odd, "top_p": 0.5})
     assert facts.top_p == 0.5
     facts.as_fields()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        json.dumps({"model": "a/b", "messages": "ä"}, ensure_ascii=False).encode("utf-16"),
+        b'{"model":"a/b"}'.decode().encode("utf-16-be"),
+        b'{"messages":' + b"[" * 5000 + b"]" * 5000 + b',"model":"a/b"}',
+    ],
+    ids=["utf-16", "utf-16-be", "deep"],
+)
+def test_bodies_that_few_would_send(body: bytes) -> None:
+    facts = read(body)
+    assert (facts.model, facts.other) == ("a/b", None)

@@ -94,7 +94,35 @@ def test_what_is_no_usage(data: bytes) -> None:
 
 
 def test_an_empty_usage_says_nothing() -> None:
-    assert read({}) == read({"cost": None, "cost_details": None, "iterations": []}) == Usage()
+    assert read({}) == read({"cost": None, "cost_details": {"upstream_inference_cost": None}})
+    assert read({"prompt_tokens_details": {}}) == Usage()
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        '{"cost":1e-13}',
+        '{"cost":1.50e-13}',
+        '{"steps":1E5,"share":0.10}',
+        '{"cost":{}}',
+        '{"prompt_tokens":[]}',
+        '{"iterations":[],"speed":{"a":{}}}',
+        '{"cost_details":{"new":1.0e2}}',
+    ],
+)
+def test_what_no_column_holds_is_kept_as_it_was_sent(sent: str) -> None:
+    assert found(sent.encode())["usage_extra"] == sent
+
+
+def test_counts_beyond_all_measure_are_kept_aside() -> None:
+    """Their sum would leave the 64 bits of a report's column, without a word."""
+    sent = b'{"prompt_tokens":4611686018427387904,"completion_tokens":1000000000000}'
+    assert found(sent) == {
+        "output_tokens": 10**12,
+        "usage_extra": '{"prompt_tokens":4611686018427387904}',
+    }
+    sums = {"input_tokens": 10**12, "cache_read_input_tokens": 1}
+    assert found(sums, "/messages")["input_tokens"] == 10**12
 
 
 @pytest.mark.parametrize(

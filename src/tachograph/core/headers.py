@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from email.utils import parsedate_to_datetime
 from time import time
 
@@ -17,15 +17,24 @@ def by_name(headers: Iterable[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
     return named
 
 
-def retry_after_seconds(header: str) -> float | None:
-    """Seconds of a Retry-After header, which may also be a date; None for anything else."""
+def retry_after_seconds(named: Mapping[bytes, bytes]) -> float | None:
+    """What `retry-after-ms`, else `retry-after` asks to wait; None where neither can be read."""
+    milliseconds = _number(named.get(b"retry-after-ms"))
+    if milliseconds is not None:
+        return milliseconds / 1000
+    stated = named.get(b"retry-after")
+    seconds = _number(stated)
+    if seconds is not None or stated is None:
+        return seconds
     try:
-        seconds = float(header)
-    except ValueError:
-        pass
-    else:
-        return seconds if math.isfinite(seconds) and seconds >= 0 else None
-    try:
-        return max(parsedate_to_datetime(header).timestamp() - time(), 0.0)
+        return max(parsedate_to_datetime(stated.decode("latin-1")).timestamp() - time(), 0.0)
     except (ValueError, OverflowError):
         return None
+
+
+def _number(value: bytes | None) -> float | None:
+    try:
+        number = -1.0 if value is None else float(value)
+    except ValueError:
+        return None
+    return number if math.isfinite(number) and number >= 0 else None

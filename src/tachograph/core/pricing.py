@@ -111,7 +111,8 @@ def settle(
     """The cost of one call: what its user spent, and what that figure rests on.
 
     OpenRouter's own figure counts before ours. With the user's own provider key it is only the
-    fee, and the provider's bill comes on top.
+    fee, and the provider's bill comes on top; where that is not told, ours stands for all of it,
+    as long as it is not below the fee.
     """
     spent = computed
     source: CostSource = "computed"
@@ -120,6 +121,8 @@ def settle(
             spent, source = usage.billed_usd, "billed"
         elif usage.upstream_usd is not None:
             spent, source = round_usd(_EXACT.add(usage.billed_usd, usage.upstream_usd)), "billed"
+        elif computed is not None and computed < usage.billed_usd:
+            spent, source = usage.billed_usd, "billed"
     return Cost(
         model=model,
         spent_usd=spent,

@@ -11,13 +11,15 @@ from typing import Any
 
 import msgspec
 
-from tachograph.openrouter.text import redact_json, repaired, text_of
+from tachograph.openrouter.text import readings, redact_json, shallowly, text_of
 
 USAGE_BYTES = 64 * 1024
 """A usage object longer than this is not one."""
 
 NOTHING = (b"", b"null", b'""', b"[]", b"{}")
 """JSON that says nothing."""
+NO_ERROR = (*NOTHING, b"false", b"0")
+"""What some servers write in place of an error where there is none."""
 
 
 class Late(msgspec.Struct, gc=False):
@@ -70,6 +72,10 @@ class Answer:
         if message is not None:
             self.terminal = True
             self._message(message)
+            # an error that says nothing is one where nothing else is said either
+            error = getattr(message, "error", None)
+            if error and compact(error) == b"{}" and not self._answers:
+                self.failed, self.error = True, b"{}"
 
     def event(self, data: bytes) -> None:
         """Reads the data of one event."""
@@ -80,6 +86,11 @@ class Answer:
         if message is not None:
             self.chunks += 1
             self._event(message)
+
+    @property
+    def _answers(self) -> bool:
+        """Something was said of a model's work."""
+        return any((self.response_model, self.generation_id, self.usage, self.finish_reason))
 
     # what a dialect says
     _whole: Callable[[bytes], Any]
@@ -101,20 +112,16 @@ class Answer:
         where it is no JSON object."""
         try:
             return decode(data)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             pass
-        except RecursionError:
-            return None
         for read in (decode, *self._odd):
-            for text in (data, repaired(data)):
+            for text in readings(data):
                 try:
-                    return read(text)
+                    return shallowly(read, text)
                 except msgspec.ValidationError:
                     break
-                except (msgspec.DecodeError, UnicodeDecodeError):
+                except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
                     continue
-                except RecursionError:
-                    return None
         return None
 
     def _common(self, message: Members) -> None:
@@ -140,15 +147,24 @@ class Answer:
             self.routing = _object(message.openrouter_metadata) or self.routing
 
     def _fail(self, error: msgspec.Raw) -> None:
-        body = bytes(error)
-        if body not in NOTHING:
+        body = compact(error)
+        if body not in NO_ERROR:
             self.failed = True
             self.error = body[:USAGE_BYTES]
 
 
 def says_something(raw: msgspec.Raw) -> bool:
     """Whether a member is there and not empty."""
-    return bytes(raw) not in NOTHING
+    return compact(raw) not in NOTHING
+
+
+def compact(raw: msgspec.Raw) -> bytes:
+    """The member's bytes; `[ ]` and `{ }` without the blanks."""
+    data = bytes(raw)
+    return data[:1] + data[-1:] if data[:1] in _OPENING and not data[1:-1].strip() else data
+
+
+_OPENING = (b"[", b"{")
 
 
 def _object(raw: msgspec.Raw) -> bytes | None:

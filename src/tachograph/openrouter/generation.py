@@ -13,8 +13,8 @@ import msgspec
 
 from tachograph.core.pricing import round_usd
 from tachograph.core.records import Usage
-from tachograph.openrouter.requests import INT64
 from tachograph.openrouter.text import clean
+from tachograph.openrouter.usage import MOST_COUNT
 
 PATH = "/generation"
 
@@ -69,7 +69,7 @@ def _text(sent: str | None) -> str | None:
     return None if sent is None else clean(sent)
 
 
-_Count = Annotated[int, msgspec.Meta(ge=0, le=INT64)]
+_Count = Annotated[int, msgspec.Meta(ge=0, le=MOST_COUNT)]
 
 
 class _Data(msgspec.Struct):

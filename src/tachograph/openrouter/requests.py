@@ -10,11 +10,11 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
-from tachograph.openrouter.text import fit, redact, repaired
+from tachograph.openrouter.text import fit, readings, redact, shallowly
 
 INT64 = 2**63 - 1
 
@@ -61,7 +61,7 @@ class RequestFacts:
 
 def read_request(body: bytes) -> RequestFacts | None:
     """The facts of a JSON body; None for any other."""
-    if body[:1] not in (b"{", b" ", b"\n", b"\r", b"\t"):
+    if body[:1] not in _BEGINNINGS:
         return None
     fields = _fields(body)
     if fields is None:
@@ -96,15 +96,18 @@ def _facts(fields: Iterable[tuple[str, msgspec.Raw]]) -> RequestFacts:
 def _fields(body: bytes) -> dict[str, msgspec.Raw] | None:
     try:
         return _decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         pass
-    except RecursionError:
-        return None
-    try:
-        return _decode(repaired(body))
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return None
+    for text in readings(body):
+        try:
+            return cast("dict[str, msgspec.Raw]", shallowly(_decode, text))
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            continue
+    return None
 
+
+# An object's, a blank before it, and the marks and zeros of other codings than UTF-8.
+_BEGINNINGS = tuple(bytes([byte]) for byte in b"{ \n\r\t\xff\xfe\xef\0")
 
 _encode = msgspec.json.encode
 _decode = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode

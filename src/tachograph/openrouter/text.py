@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from json import detect_encoding
+from typing import Any
+
+from tachograph.core.skim import Skim
 
 TEXT_CHARACTERS = 512
 """No id, name or word of an answer is longer."""
@@ -55,6 +61,28 @@ def text_of(value: object) -> str | None:
     if isinstance(value, str) and value and len(value) <= TEXT_CHARACTERS:
         return fit(value)
     return None
+
+
+def readings(data: bytes) -> Iterator[bytes]:
+    """A JSON text, then the other ways to read it: from UTF-16 or UTF-32, which JSON once allowed
+    and clients still take; without what is no Unicode."""
+    yield data
+    coding = detect_encoding(data)
+    if coding not in ("utf-8", "utf-8-sig"):
+        with suppress(UnicodeDecodeError):
+            yield data.decode(coding).encode()
+    yield repaired(data)
+
+
+def shallowly(read: Callable[[bytes], Any], data: bytes) -> Any:
+    """What `read` makes of a JSON text; where that is nested too deep for it, of the text without
+    what is nested deeply."""
+    try:
+        return read(data)
+    except RecursionError:
+        skim = Skim()
+        skim.feed(data)
+        return read(skim.result() or b"")
 
 
 def repaired(data: bytes) -> bytes:

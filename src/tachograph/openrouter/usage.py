@@ -19,8 +19,29 @@ from tachograph.core.units import PICO
 from tachograph.openrouter.requests import INT64
 from tachograph.openrouter.text import redact, repaired, text_of
 
-_decode = msgspec.json.Decoder(float_hook=Decimal).decode
-_encode = msgspec.json.Encoder(decimal_format="number").encode
+
+class _Number(Decimal):
+    """A number with a point or an exponent, which can be written again as it was sent."""
+
+    sent: bytes
+
+
+def _number(text: str) -> _Number:
+    number = _Number(text)
+    number.sent = text.encode()
+    return number
+
+
+def _as_sent(value: Any) -> msgspec.Raw:
+    assert isinstance(value, _Number)
+    return msgspec.Raw(value.sent)
+
+
+_decode = msgspec.json.Decoder(float_hook=_number).decode
+_encode = msgspec.json.Encoder(enc_hook=_as_sent).encode
+
+MOST_COUNT = 10**12
+"""A count above this is none. Sums of what is below it cannot leave the 64 bits of a report."""
 
 _EXACT = Context(prec=80)
 _MOST_USD = Decimal(INT64).scaleb(-12)
@@ -59,7 +80,7 @@ def _add_cached(sent: dict[str, Any]) -> None:
     """Makes the input tokens of /messages those of all endpoints."""
     counts = [_count(sent.get(name))[0] for name in _EXCLUDED]
     fresh = _count(sent.get("input_tokens"))[0]
-    if fresh is not None and fresh + sum(filter(None, counts)) <= INT64:
+    if fresh is not None and fresh + sum(filter(None, counts)) <= MOST_COUNT:
         sent["input_tokens"] = fresh + sum(filter(None, counts))
 
 
@@ -74,6 +95,8 @@ def _take(sent: dict[str, Any], members: dict[str, Any], found: dict[str, Any]) 
         elif isinstance(target, dict):
             if isinstance(value, dict):
                 _take(value, target, found)
+                if not _left(value):
+                    del sent[name]
         else:
             column, fit = target
             fitted, exact = fit(value)
@@ -84,9 +107,12 @@ def _take(sent: dict[str, Any], members: dict[str, Any], found: dict[str, Any]) 
 
 
 def _left(sent: dict[str, Any]) -> dict[str, Any]:
-    """What was not taken, without nulls and without objects that were emptied."""
-    left = {k: _left(v) if isinstance(v, dict) else v for k, v in sent.items()}
-    return {k: v for k, v in left.items() if v is not None and v != {} and v != []}
+    """What was not taken, without nulls."""
+    return {
+        name: _left(value) if isinstance(value, dict) else value
+        for name, value in sent.items()
+        if value is not None
+    }
 
 
 # Each says what the column takes of a value, and whether that is all of it.
@@ -95,7 +121,7 @@ def _left(sent: dict[str, Any]) -> dict[str, Any]:
 def _count(value: Any) -> tuple[int | None, bool]:
     if isinstance(value, Decimal) and value.adjusted() < 19 and value == value.to_integral_value():
         value = int(value)
-    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= INT64:
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MOST_COUNT:
         return value, True
     return None, False
 
