@@ -15,10 +15,17 @@ import polars as pl
 
 from tachograph.analytics.periods import When, instant
 from tachograph.analytics.pushdown import pushed
-from tachograph.analytics.schema import CALLS, declared, stored_frame, stored_names
+from tachograph.analytics.schema import (
+    CALLS,
+    arrow_frame,
+    declared,
+    stored_frame,
+    stored_names,
+)
 from tachograph.analytics.sources import Source, database
 from tachograph.core.units import microseconds
 from tachograph.store import queries, reading
+from tachograph.store.arrow_reading import arrow_streams
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -52,7 +59,11 @@ class Scan:
     ) -> Iterator[pl.DataFrame]:
         columns, names = _columns(with_columns, predicate)
         left = n_rows
-        for frame in read(self.source, self.statement(names, predicate, n_rows), names):
+        bounded = n_rows is not None and predicate is None
+        frames = (read if bounded else read_many)(
+            self.source, self.statement(names, predicate, n_rows), names
+        )
+        for frame in frames:
             kept = (frame if predicate is None else frame.filter(predicate)).select(columns)
             if left is not None:
                 kept = kept.head(left)
@@ -109,8 +120,22 @@ def _columns(
 
 
 def read(source: Source, statement: queries.Statement, names: list[str]) -> Iterator[pl.DataFrame]:
+    """The rows in the order that the statement asks for, through Python's own driver."""
     for columns in reading.column_chunks(database(source), statement):
         yield declared(stored_frame(stored_names(names), columns), names)
+
+
+def read_many(
+    source: Source, statement: queries.Statement, names: list[str]
+) -> Iterator[pl.DataFrame]:
+    """The rows in no order, in the quickest way that there is for so many."""
+    target = database(source)
+    with arrow_streams(target, statement) as streams:
+        if streams is None:
+            yield from read(target, statement, names)
+            return
+        for stream in streams:
+            yield declared(arrow_frame(stream), names)
 
 
 def explain_sql(frame: pl.LazyFrame) -> list[str]:

@@ -5,6 +5,7 @@ Declared is what CALLS says; stored, what STORED says.
 
 from __future__ import annotations
 
+from io import BytesIO
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -78,6 +79,12 @@ def stored_frame(names: Sequence[str], columns: Sequence[Sequence[object]]) -> p
             for name, values in zip(names, columns, strict=True)
         ]
     )
+
+
+def arrow_frame(stream: bytes) -> pl.DataFrame:
+    """A frame of stored columns that came as an Arrow stream, in types near those of STORED."""
+    frame = pl.read_ipc_stream(BytesIO(stream))
+    return frame.cast({name: STORED[name] for name in frame.columns})
 
 
 def declared(stored: pl.DataFrame, names: Sequence[str]) -> pl.DataFrame:
