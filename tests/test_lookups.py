@@ -16,6 +16,7 @@ import pytest
 from tachograph import Recorder, lookups
 from tachograph.httpx import RecordingTransport
 from tachograph.lookups import Lookups
+from tachograph.store import reconciliations
 from tachograph.testing import Answer, Chat, FakeOpenRouter, Hold, Request, usage
 
 KEY = "sk-or-v1-00112233445566778899aabbccddeeff"
@@ -309,3 +310,37 @@ def test_a_server_that_hangs_does_not_hold_up_the_close(bench: Callable[..., Ben
 def test_the_host_of_the_call_is_asked(called: str, asked: str) -> None:
     found = Lookups("sqlite:///x.db", ["https://llm.example.com/proxy/"])
     assert found._url(httpx.URL(called)) == asked
+
+
+def test_a_fork_waits_for_a_bill_that_is_being_stored(
+    bench: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A child that is forked in mid-transaction inherits SQLite's idea of its locks."""
+    storing, go_on, stored = threading.Event(), threading.Event(), threading.Event()
+    fill_in = reconciliations.fill_in
+
+    def slowly(*arguments: Any) -> bool:
+        storing.set()
+        assert go_on.wait(20)
+        done = fill_in(*arguments)
+        stored.set()
+        return done
+
+    monkeypatch.setattr(lookups, "fill_in", slowly)
+    b = bench(FOUND)
+    b.leave_early()
+    assert storing.wait(20)
+    found: list[bool] = []
+
+    def fork() -> None:
+        b.recorder.before_fork()
+        found.append(stored.is_set())
+        b.recorder.after_fork()
+
+    forking = threading.Thread(target=fork)
+    forking.start()
+    go_on.set()
+    forking.join(20)
+    assert found == [True]
+    b.settle()
+    assert b.rows()[0]["cost_source"] == "reconciled"

@@ -23,13 +23,12 @@ from tachograph.openrouter.endpoints import root_of
 from tachograph.openrouter.generation import BACK_OFF_SECONDS, PATH, read_generation
 from tachograph.openrouter.usage import read_usage
 from tachograph.store.database import open_engine
+from tachograph.store.fork_gate import ForkGate
 from tachograph.store.prices import PriceBook
 from tachograph.store.reconciliations import fill_in, mark_absent
 from tachograph.unrecorded import not_recorded
 
 if TYPE_CHECKING:
-    from sqlalchemy.engine import Engine
-
     from tachograph.core.records import Call
 
 logger = logging.getLogger("tachograph")
@@ -62,7 +61,9 @@ class Lookups:
     """
 
     def __init__(self, database: str, base_urls: Sequence[str] = ()) -> None:
-        self._database = database
+        self._engine = open_engine(database)
+        self._book = PriceBook(self._engine)
+        self._gate = ForkGate()
         self._bases = [httpx.URL(url.rstrip("/")) for url in base_urls]
         self._waits = WAITS
         self._due: list[tuple[float, int, int, Question]] = []  # when, order, tries
@@ -105,6 +106,15 @@ class Lookups:
             return not self._thread.is_alive()
         return True
 
+    def before_fork(self) -> None:
+        """Waits for a bill that is being stored, and closes the connections, as the writer does."""
+        if self._gate.pause():
+            self._engine.dispose()
+
+    def after_fork(self) -> None:
+        """The parent goes on."""
+        self._gate.go_on()
+
     @property
     def waiting(self) -> int:
         """Generations that are still asked for."""
@@ -132,14 +142,12 @@ class Lookups:
     # --- the thread ---
 
     def _run(self) -> None:
-        engine = open_engine(self._database)
         try:
-            book = PriceBook(engine)
             with not_recorded(), httpx.Client(timeout=TIMEOUT_SECONDS) as client:
                 while (next_ := self._next()) is not None:
-                    self._look_up(client, engine, book, *next_)
+                    self._look_up(client, *next_)
         finally:
-            engine.dispose()
+            self._engine.dispose()
 
     def _next(self) -> tuple[int, Question] | None:
         """The next question when it is due; None when the thread is to end."""
@@ -154,12 +162,10 @@ class Lookups:
                     self._change.wait(wait)
             return None
 
-    def _look_up(
-        self, client: httpx.Client, engine: Engine, book: PriceBook, tries: int, question: Question
-    ) -> None:
+    def _look_up(self, client: httpx.Client, tries: int, question: Question) -> None:
         last = tries + 1 == len(self._waits)
         try:
-            done = self._ask(client, engine, book, question, last)
+            done = self._ask(client, question, last)
         except (httpx.HTTPError, ValueError, StoreError) as exc:
             self._tell(f"{type(exc).__name__}: {exc}")
             done = False
@@ -169,9 +175,7 @@ class Lookups:
             else:
                 self._put(question, tries + 1)
 
-    def _ask(
-        self, client: httpx.Client, engine: Engine, book: PriceBook, question: Question, last: bool
-    ) -> bool:
+    def _ask(self, client: httpx.Client, question: Question, last: bool) -> bool:
         """Whether this generation needs no other question."""
         answer = client.get(
             question.url,
@@ -181,10 +185,12 @@ class Lookups:
         now_us = time.time_ns() // 1000
         if answer.status_code == httpx.codes.OK:
             found = read_generation(answer.content)
-            return fill_in(engine, book, question.call_id, found, now_us)
+            with self._gate:
+                return fill_in(self._engine, self._book, question.call_id, found, now_us)
         if answer.status_code == httpx.codes.NOT_FOUND:
             if last:
-                mark_absent(engine, question.call_id, now_us)
+                with self._gate:
+                    mark_absent(self._engine, question.call_id, now_us)
             return False
         self._tell(f"{question.url} answered {answer.status_code}")
         return answer.status_code < 500 and answer.status_code != httpx.codes.TOO_MANY_REQUESTS

@@ -10,8 +10,11 @@ import logging
 import threading
 from collections import deque
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Literal
+
+from msgspec.structs import replace
 
 from tachograph.beginning import Beginning
 from tachograph.lifetime import forget, keep, watch_over
@@ -32,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from tachograph.content import ContentCapture
-    from tachograph.core.records import Call
+    from tachograph.core.records import Call, OperationSpan
     from tachograph.settings import Durability
     from tachograph.telemetry.spans import OnForeignSpan, OtelMode
 
@@ -125,9 +128,13 @@ class Recorder:
 
     def before_fork(self) -> None:
         self._writer.before_fork()
+        if self._lookups is not None:
+            self._lookups.before_fork()
 
     def after_fork(self) -> None:
         self._writer.after_fork()
+        if self._lookups is not None:
+            self._lookups.after_fork()
 
     def forked(self) -> None:
         """This is a child process now: what the parent has is the parent's. The child begins
@@ -136,7 +143,7 @@ class Recorder:
         self._open = set()
         self._inherited = True
         self._begin_lock = threading.Lock()
-        keep(self._writer)
+        keep((self._writer, self._lookups))
 
     def _begin_in_child(self) -> None:
         with self._begin_lock:
@@ -241,11 +248,20 @@ class Recorder:
         token = current_operation.set(operation)
         try:
             with self._spans.operation(
-                operation.name, session=operation.session_id, tags=operation.tags
+                operation.name,
+                session=operation.session_id,
+                tags=operation.tags,
+                ended=partial(self._keep_span, operation),
             ):
                 yield
         finally:
             current_operation.reset(token)
+
+    def _keep_span(self, operation: Operation, span: OperationSpan) -> None:
+        """What `tachograph export spans` needs to send it again."""
+        app = self._settings
+        of = {"service_name": app.service_name, "environment": app.environment}
+        self._writer.keep(replace(span, operation_id=operation.id, **of))
 
     def flush(self, timeout: float = 10.0) -> bool:
         """Waits until every call that has ended is in SQL; False when the time was not enough."""

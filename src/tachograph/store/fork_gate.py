@@ -17,7 +17,7 @@ class ForkGate:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._forking = False
+        self._forking: int | None = None  # the thread that holds it for a fork
 
     def __enter__(self) -> None:
         self._lock.acquire()
@@ -28,10 +28,13 @@ class ForkGate:
     def pause(self) -> bool:
         """Waits until nothing is being written, and lets nothing begin; False when it took too
         long."""
-        self._forking = self._lock.acquire(timeout=LONGEST_PAUSE_SECONDS)
-        return self._forking
+        if not self._lock.acquire(timeout=LONGEST_PAUSE_SECONDS):
+            return False
+        self._forking = threading.get_ident()
+        return True
 
     def go_on(self) -> None:
-        """The process has forked."""
-        if self._forking:
+        """This thread has forked the process."""
+        if self._forking == threading.get_ident():
+            self._forking = None
             self._lock.release()
