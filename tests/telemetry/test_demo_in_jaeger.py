@@ -57,8 +57,9 @@ def test_sql_and_jaeger_tell_the_same(jaeger: Jaeger, protocol: str, tmp_path: P
             _is_below(found[row["id"]], operations[row["parent_span_id"]], row)
     assert operations.keys() == {row["parent_span_id"] for row in rows if row["name"]}
     _export(tmp_path, jaeger.endpoint(protocol))
-    again = jaeger.spans_of(service, "client", 2 * len(rows), seconds=1)
-    assert sorted(span["spanID"] for span in again) == sorted(by_span)
+    for kind, ids in (("client", by_span), ("internal", operations)):
+        again = jaeger.spans_of(service, kind, 2 * len(ids), seconds=1)
+        assert sorted(span["spanID"] for span in again) == sorted(ids)
     # what makes the comparison worth something
     assert {row["outcome"] for row in rows} == {"completed", "failed", "abandoned"}
     assert any(row["resend_count"] for row in rows)

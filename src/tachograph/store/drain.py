@@ -12,6 +12,7 @@ from tachograph.store import migrate
 from tachograph.store.adoption import adopt
 from tachograph.store.database import open_engine
 from tachograph.store.insert import Inserter, Ledger
+from tachograph.store.operation_spans import WaitingOperations
 from tachograph.store.prices import PriceBook
 from tachograph.store.replay import replay
 from tachograph.store.rows import RowMaker
@@ -48,6 +49,7 @@ class Drain:
         self._inserter: Inserter | None = None  # None: the database is not open yet
         self._batch: list[Pending] = []
         self._rows: list[Row] = []
+        self.operations = WaitingOperations()
         self.adopted = journal.folder is None
         """What dead processes left has been taken up."""
         self.full = False
@@ -76,11 +78,12 @@ class Drain:
             if not self._rows:
                 self._rows = self._row_maker.rows([p.call for p in self._batch])
             self._store(inserter)
+        self.operations.store(self._engine)
 
     @property
     def waiting(self) -> bool:
-        """Calls are left to be stored."""
-        return bool(self._batch) or self._journal.waiting
+        """Calls are left to be stored, or spans of operations."""
+        return bool(self._batch) or self._journal.waiting or bool(self.operations)
 
     @property
     def dropped(self) -> dict[str, int]:

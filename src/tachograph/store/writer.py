@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     import sqlalchemy as sa
 
-    from tachograph.core.records import Call, Usage
+    from tachograph.core.records import Call, OperationSpan, Usage
     from tachograph.store.insert import Ledger
     from tachograph.store.journal import Journal
     from tachograph.store.rows import Spans
@@ -84,16 +84,27 @@ class Writer:
         """Something is waiting. Takes no lock, so a destructor may call it."""
         self._bell.put(None)
 
+    def keep(self, span: OperationSpan) -> None:
+        """The span of an operation that has ended is to be stored."""
+        self._drain.operations.append(span)
+        if self.idle:
+            self.ring()
+
     def flush(self, timeout: float) -> bool:
         """Waits until all that waits now is in SQL, and what dead processes left; False when the
         time was not enough."""
-        target = self._journal.taken_in
+        target, operations = self._journal.taken_in, self._drain.operations.taken_in
         with self._progress:
             self._hurry += 1
             self.ring()
             try:
                 return self._progress.wait_for(
-                    lambda: self._drain.adopted and self._drain.settled >= target, timeout
+                    lambda: (
+                        self._drain.adopted
+                        and self._drain.settled >= target
+                        and self._drain.operations.settled >= operations
+                    ),
+                    timeout,
                 )
             finally:
                 self._hurry -= 1
