@@ -16,7 +16,7 @@ from sqlalchemy import BigInteger, Boolean, Double, Index, Integer, SmallInteger
 
 from tachograph.store.column_types import ExactDecimal, Id, Instant, Money
 
-REVISION = "0002"
+REVISION = "0003"
 """The Alembic revision that this code reads and writes."""
 
 
@@ -29,7 +29,7 @@ metadata = sa.MetaData(
 
 
 def _col(name: str, kind: Any, doc: str, **kwargs: Any) -> sa.Column[Any]:
-    kwargs.setdefault("nullable", True)
+    kwargs.setdefault("nullable", not kwargs.get("primary_key", False))
     return sa.Column(name, kind, doc=doc, **kwargs)
 
 
@@ -165,6 +165,13 @@ Index(
     postgresql_where=calls.c.session_id.is_not(None),
 )
 
+Index(
+    "ix_calls_job_id",
+    calls.c.job_id,
+    sqlite_where=calls.c.job_id.is_not(None),
+    postgresql_where=calls.c.job_id.is_not(None),
+)
+
 _PER_UNIT = (
     ("prompt", "per input token"),
     ("completion", "per output token"),
@@ -280,4 +287,67 @@ journal_dead = sa.Table(
     _col("set_aside_us", Instant, "when", nullable=False),
     _col("reason", Text, "why it could not be stored", nullable=False),
     _col("record", sa.LargeBinary, "the record as it stood in the journal"),
+)
+
+rollups = sa.Table(
+    "rollups",
+    metadata,
+    _col("hours", SmallInteger, "1: of an hour; 24: of a day (UTC)", primary_key=True),
+    _col("started_us", Instant, "when that hour or day began", primary_key=True),
+    _col("number", Integer, "counts the rows of an hour or day", primary_key=True),
+    _col("model", Text, "of the calls that this row sums up"),
+    _col("provider", Text, "of these calls"),
+    _col("outcome", Text, "of these calls", nullable=False),
+    _col("name", Text, "of their operations"),
+    _col("calls", BigInteger, "how many they are", nullable=False),
+    _col("calls_without_cost", BigInteger, "how many have no spent_usd", nullable=False),
+    _col("input_tokens", BigInteger, "sum of what is known; null when nothing is"),
+    _col("output_tokens", BigInteger, "likewise"),
+    _col("cache_read_input_tokens", BigInteger, "likewise"),
+    _col("reasoning_output_tokens", BigInteger, "likewise"),
+    _col("billed_picousd", Money, "likewise"),
+    _col("computed_picousd", Money, "likewise"),
+    _col("spent_picousd", Money, "likewise"),
+    _col("generated_tokens", BigInteger, "output_tokens of completed streams of 2 or more"),
+    _col("generation_seconds", Double, "sum of latency - first token of these streams"),
+    _col("latency_histogram", sa.LargeBinary, "of completed calls that no cache answered"),
+    _col("first_token_histogram", sa.LargeBinary, "of those among them that have one"),
+    sqlite_with_rowid=False,
+)
+"""Rows may be added up as one likes. A histogram is a sequence of 4 bytes, the lowest first:
+2^20 x (the number of the bucket + 2048) + how many values it holds; a bucket may stand there
+more than once. `analytics/histogram.py` tells which values fall into a bucket."""
+
+rollup_progress = sa.Table(
+    "rollup_progress",
+    metadata,
+    _col("id", Integer, "there is one row", primary_key=True),
+    _col("run", BigInteger, "counts how often it was rolled up", nullable=False),
+    _col("watched_until_us", Instant, "a change before this leaves a note", nullable=False),
+    _col("rolled_until_us", Instant, "all before this is rolled up", nullable=False),
+)
+
+rollup_changes = sa.Table(
+    "rollup_changes",
+    metadata,
+    _col(
+        "id",
+        BigInteger().with_variant(Integer, "sqlite"),
+        "order of arrival",
+        primary_key=True,
+    ),
+    _col("hour_us", Instant, "an hour of which a call was added or changed", nullable=False),
+)
+
+rollup_gaps = sa.Table(
+    "rollup_gaps",
+    metadata,
+    _col(
+        "hour_us",
+        Instant,
+        "an hour of which calls were archived or deleted",
+        primary_key=True,
+        autoincrement=False,
+    ),
+    sqlite_with_rowid=False,
 )
