@@ -16,6 +16,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -48,14 +49,19 @@ def postgres_server() -> Iterator[sa.URL]:
 @pytest.fixture
 def postgres_url(postgres_server: sa.URL) -> Iterator[str]:
     """The URL of an empty database on a real server; dropped after the test."""
+    with empty_database(postgres_server) as url:
+        yield url
+
+
+@contextmanager
+def empty_database(server: sa.URL) -> Iterator[str]:
+    """The URL of a database that is dropped at the end."""
     name = f"tachograph_{uuid4().hex}"
-    admin = sa.create_engine(
-        postgres_server, isolation_level="AUTOCOMMIT", poolclass=sa.pool.NullPool
-    )
+    admin = sa.create_engine(server, isolation_level="AUTOCOMMIT", poolclass=sa.pool.NullPool)
     with admin.connect() as connection:
         connection.exec_driver_sql(f"CREATE DATABASE {name}")
     try:
-        yield postgres_server.set(database=name).render_as_string(hide_password=False)
+        yield server.set(database=name).render_as_string(hide_password=False)
     finally:
         with admin.connect() as connection:
             connection.exec_driver_sql(f"DROP DATABASE {name} WITH (FORCE)")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,8 @@ import pytest
 from tachograph.store.database import open_engine
 from tachograph.store.migrate import upgrade
 from tachograph.store.schema import calls
+from tests.analytics.proof import Proof
+from tests.analytics.proof import proof as prove
 
 Store = Callable[[Sequence[dict[str, Any]]], str]
 
@@ -38,3 +40,14 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
         return lambda rows: _stored(f"sqlite:///{tmp_path}/calls.db", rows)
     url: str = request.getfixturevalue("postgres_url")
     return lambda rows: _stored(url, rows)
+
+
+@pytest.fixture(scope="session", params=["sqlite", "postgresql", "parquet"])
+def proof(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Proof]:
+    """The same calls as a frame and before DuckDB, read from each kind of store."""
+    kind: str = request.param
+    server = request.getfixturevalue("postgres_server") if kind == "postgresql" else None
+    with prove(kind, tmp_path_factory.mktemp(kind), server) as made:
+        yield made

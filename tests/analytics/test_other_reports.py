@@ -13,10 +13,13 @@ import pytest
 
 from tachograph import analytics
 from tachograph.analytics.caching import cache
+from tachograph.analytics.calendar import by_day, by_hour
 from tachograph.analytics.comparison import compare, top
 from tachograph.analytics.failures import cost_per_success, errors, retries
 from tachograph.analytics.latencies import latency
+from tachograph.analytics.operation_rows import operations
 from tachograph.analytics.prices import PRICES, read_prices
+from tachograph.analytics.reports import by_model_and_provider, by_tag
 from tachograph.core.records import Price
 from tachograph.core.units import microseconds
 from tachograph.store.database import open_engine
@@ -69,7 +72,7 @@ def test_errors_by_kind() -> None:
         {"outcome": "refused"},
         {"outcome": "completed"},
     )
-    first, second = errors(frame).rows(named=True)
+    first, second, refused = errors(frame).rows(named=True)
     assert first == {
         "outcome": "failed",
         "error_type": "rate_limited",
@@ -82,15 +85,16 @@ def test_errors_by_kind() -> None:
         "spent_usd": None,
         "calls_without_cost": 3,
         "message": "new",
-        "share": 0.75,
+        "share": pytest.approx(0.6),
     }
+    assert (refused["outcome"], refused["error_type"], refused["calls"]) == ("refused", None, 1)
     assert (second["outcome"], second["error_type"], second["spent_usd"]) == (
         "abandoned",
         "cancelled",
         1,
     )
     by_model = errors(frame, pl.col("model"))
-    assert by_model.select("model", "calls").rows() == [("b", 2), ("a", 1), (None, 1)]
+    assert by_model.select("model", "calls").rows() == [("b", 2), (None, 2), ("a", 1)]
 
 
 def test_retries_by_the_model_that_was_tried_first() -> None:
@@ -251,6 +255,11 @@ REPORTS: list[Callable[[Any], Any]] = [
     cache,
     top,
     lambda frame: compare(frame, ("2w", "1w"), ("1w", None)),
+    operations,
+    by_day,
+    by_hour,
+    by_model_and_provider,
+    lambda frame: by_tag(frame, "team"),
 ]
 
 

@@ -13,11 +13,13 @@ _KIND = (pl.col("outcome"), pl.col("error_type"), pl.col("http_status"))
 def errors(frame: Frame, *keys: pl.Expr) -> Frame:
     """Each kind of error (or other keys), the most frequent first.
 
-    Of failed calls, and of those that were abandoned for a reason (cancelled, dropped,
-    interrupted). `share` is of all these, `models` and `providers` say how many it met, and
-    `message` is the latest that came with it.
+    Of failed and of refused calls, and of those that were abandoned for a reason (cancelled,
+    dropped, interrupted); each kind has one outcome, so they are told apart. `share` is of all
+    these, `models` and `providers` say how many it met, and `message` is the latest that came
+    with it.
     """
-    wrong = (pl.col("outcome") == "failed") | pl.col("error_type").is_not_null()
+    stopped = pl.col("outcome").is_in(["failed", "refused"])
+    wrong = stopped | pl.col("error_type").is_not_null()
     messages = pl.col("error_message").sort_by("started_at").drop_nulls()
     return same_kind(
         frame,
@@ -41,9 +43,11 @@ def retries(frame: Frame, *keys: pl.Expr) -> Frame:
     The keys are of operations (`operations`); the model is the first that was tried.
     `retried`: operations with a re-sending; `recovered`: those of them that completed in the end,
     `given_up` the others; `recovery_rate` = recovered / retried. `waiting_seconds` is the sum of
-    the times in which these operations had no call under way.
+    the times in which these operations had no call under way, as far as it is known: null when
+    it is of none of them, 0 when nothing was retried.
     """
     retried = pl.col("resends") > 0
+    waiting = known_sum(pl.col("waiting_seconds").filter(retried))
     recovered = retried & (pl.col("outcome") == "completed")
     model = pl.col("models").list.first().alias("model")
     columns = {
@@ -52,7 +56,7 @@ def retries(frame: Frame, *keys: pl.Expr) -> Frame:
         "given_up": (retried & ~recovered).sum().cast(pl.Int64),
         "recovery_rate": ratio(recovered.sum(), retried.sum()),
         "resends": pl.col("resends").sum(),
-        "waiting_seconds": pl.col("waiting_seconds").filter(retried).sum(),
+        "waiting_seconds": pl.when(retried.any()).then(waiting).otherwise(0.0),
     }
     return same_kind(
         frame,

@@ -85,7 +85,7 @@ def find_reason(call: AuditedCall, prices: Sequence[Price], tolerance: Decimal) 
         return "unbilled"
     if expected == 0 and _is_free(call):
         return "free"
-    if _is_insured(call) and (computed is None or expected < computed):
+    if _is_insured(call) and (expected == 0 if computed is None else expected < computed):
         return "insured"
     for reason, price in _alternatives(call, prices):
         cost = compute(call.usage, price, call.started_us)
