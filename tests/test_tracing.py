@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import httpx
 import pytest
@@ -18,7 +20,9 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 from tachograph import Recorder
 from tachograph.analytics import read_calls
+from tachograph.core.units import microseconds
 from tachograph.httpx import RecordingTransport
+from tachograph.store.operation_spans import read_operation_spans
 from tachograph.testing import Chat, FakeOpenRouter, failure
 
 ASK = {"model": "openai/gpt-5-mini", "messages": [{"role": "user", "content": "Hello"}]}
@@ -121,6 +125,29 @@ def test_each_sending_of_a_request_carries_the_id_of_its_own_span(
     ]
     assert calls["resend_count"].to_list() == [0, 1]
     assert calls["resend_of"].to_list() == [None, calls["id"][0]]
+
+
+def test_the_spans_of_operations_are_kept_for_later(
+    app: App, server: FakeOpenRouter, tmp_path: Path
+) -> None:
+    """With the id by which its calls name it, also where one is in another."""
+    url = f"sqlite:///{tmp_path / 'calls.db'}"
+    with Recorder(url, base_urls=[server.base_url], tracer_provider=app.provider) as recorder:
+        with recorder.operation("outer"), recorder.operation("plan tour", session="s-1"):
+            _ask(server, RecordingTransport(recorder, app.transport()))
+        assert recorder.flush()
+        call = read_calls(url).row(0, named=True)
+        outer, inner = read_operation_spans(url, datetime(2026, 1, 1, tzinfo=UTC), None)
+    assert inner.span_id.hex() == call["parent_span_id"]
+    assert inner.parent_span_id == outer.span_id
+    assert (inner.name, inner.session_id, inner.operation_id) == (
+        "plan tour",
+        "s-1",
+        UUID(call["operation_id"]).bytes,
+    )
+    assert outer.operation_id is None
+    assert outer.started_us <= inner.started_us <= microseconds(call["started_at"])
+    assert inner.ended_us <= outer.ended_us
 
 
 @pytest.mark.parametrize("stream", [False, True])

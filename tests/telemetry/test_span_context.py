@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import pytest
 from opentelemetry import baggage, context, trace
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
-from opentelemetry.sdk.trace.sampling import ParentBasedTraceIdRatio
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ParentBasedTraceIdRatio
 from opentelemetry.trace import SpanKind, StatusCode
 
-from tachograph.core.records import Call, Cost
+from tachograph.core.records import Call, Cost, OperationSpan
 from tachograph.errors import SettingsError
+from tachograph.telemetry.operation_span import operation_span_again
+from tachograph.telemetry.semconv import SCOPE, scope_version
 from tachograph.telemetry.spans import Spans
 
 if TYPE_CHECKING:
@@ -83,6 +86,44 @@ def test_operations_in_tasks_keep_apart(sdk: Sdk, call_with: Callable[..., Call]
         assert span.parent is not None
         name = operations[span.parent.trace_id, span.parent.span_id]
         assert name == (span.attributes or {})["openrouter.operation_name"]
+
+
+def test_an_operation_tells_what_it_takes_to_make_its_span_again(sdk: Sdk) -> None:
+    told: list[OperationSpan] = []
+    spans = Spans(sdk.provider)
+    with (
+        sdk.provider.get_tracer("app").start_as_current_span("POST /tours"),
+        pytest.raises(ValueError, match="x"),
+        spans.operation("outer", session="s-1", tags='{"team":"fleet"}', ended=told.append),
+        spans.operation("inner", ended=told.append),
+    ):
+        raise ValueError("x")
+    first = [msgspec.json.decode(span.to_json()) for span in sdk.spans()[:2]]
+    sdk.exporter.clear()
+    for kept in told:
+        operation_span_again(sdk.provider.get_tracer(SCOPE, scope_version()), kept)
+    assert [msgspec.json.decode(span.to_json()) for span in sdk.spans()] == first
+
+
+def test_an_operation_that_is_not_sampled_is_not_kept(sdk_with: Callable[..., Sdk]) -> None:
+    told: list[OperationSpan] = []
+    with Spans(sdk_with(sampler=ALWAYS_OFF).provider).operation("summarise", ended=told.append):
+        pass
+    assert told == []
+
+
+def test_an_operation_ends_well_though_its_span_does_not(
+    sdk: Sdk, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Broken(SpanProcessor):
+        def on_end(self, span: ReadableSpan) -> None:
+            raise RuntimeError("processor is broken")
+
+    sdk.provider.add_span_processor(Broken())
+    with Spans(sdk.provider).operation("summarise"):
+        pass
+    (record,) = caplog.records
+    assert "processor is broken" in record.message
 
 
 def test_an_operation_without_a_provider_is_nothing() -> None:

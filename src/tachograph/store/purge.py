@@ -15,7 +15,13 @@ import sqlalchemy as sa
 from tachograph.core.ids import uuid7_floor
 from tachograph.core.units import microseconds
 from tachograph.store.database import failure, write_transaction
-from tachograph.store.schema import calls, contents, journal_dead, reconciliations
+from tachograph.store.schema import (
+    calls,
+    contents,
+    journal_dead,
+    operation_spans,
+    reconciliations,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -48,14 +54,14 @@ def purge(
 ) -> int:
     """Deletes the calls that began before this instant, the oldest first; how many they were.
 
-    What belongs to them goes with them: their content, what `/generation` said, and records that
-    could not be stored. `content_only` leaves the calls and what was said of them. `progress` is
-    told after each batch how many went. May be broken off and run again. StoreError when the
-    database fails.
+    What belongs to them goes with them: their content, what `/generation` said, the spans of their
+    operations, and records that could not be stored. `content_only` leaves the calls and what was
+    said of them. `progress` is told after each batch how many went. May be broken off and run
+    again. StoreError when the database fails.
     """
     of_each = [contents.c.call_id]
     if not content_only:
-        of_each += [reconciliations.c.call_id, calls.c.id]
+        of_each += [reconciliations.c.call_id, operation_spans.c.id, calls.c.id]
     counted = of_each[-1]
     deleted, batch = 0, FIRST_BATCH
     try:

@@ -32,14 +32,16 @@ def operation_span(
     session: str | None,
     tags: str | None,
     ended: Ended | None,
+    troubled: Callable[[Exception], object],
 ) -> AbstractContextManager[None]:
     """Starts the span now; entering makes it current, leaving ends it and tells `ended` what it
-    was, where it is sampled. Nothing without a tracer."""
+    was, where it is sampled. Nothing without a tracer. What goes wrong at its end, `troubled` is
+    told instead of the caller."""
     if tracer is None:
         return nullcontext()
     started_us = time_ns() // 1000
     span = _start(tracer, name, session, tags, started_us)
-    return _current(span, _kept(span, started_us, name, session, tags), ended)
+    return _current(span, _kept(span, started_us, name, session, tags), ended, troubled)
 
 
 def operation_span_again(tracer: Tracer, kept: OperationSpan) -> None:
@@ -73,7 +75,12 @@ def _start(
 
 
 @contextmanager
-def _current(span: Span, kept: OperationSpan | None, ended: Ended | None) -> Iterator[None]:
+def _current(
+    span: Span,
+    kept: OperationSpan | None,
+    ended: Ended | None,
+    troubled: Callable[[Exception], object],
+) -> Iterator[None]:
     failure = None
     try:
         with trace.use_span(span, record_exception=False, set_status_on_exception=False):
@@ -84,9 +91,12 @@ def _current(span: Span, kept: OperationSpan | None, ended: Ended | None) -> Ite
         raise
     finally:
         ended_us = time_ns() // 1000
-        _end(span, ended_us, failure)
-        if kept is not None and ended is not None:
-            ended(replace(kept, ended_us=ended_us, error_type=failure))
+        try:
+            _end(span, ended_us, failure)
+            if kept is not None and ended is not None:
+                ended(replace(kept, ended_us=ended_us, error_type=failure))
+        except Exception as exc:
+            troubled(exc)
 
 
 def _kept(

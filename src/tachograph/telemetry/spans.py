@@ -181,7 +181,8 @@ class Spans:
         `tags` is a JSON object, as in `Call`. `ended` is told what a sampled one was.
         """
         try:
-            return operation_span(self._tracing.now().tracer, name, session, tags, ended)
+            tracer = self._tracing.now().tracer
+            return operation_span(tracer, name, session, tags, ended, self._troubled)
         except Exception as exc:
             self._troubled(exc)
             return nullcontext()
