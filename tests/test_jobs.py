@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -12,9 +13,11 @@ import pytest
 
 from tachograph import Recorder
 from tachograph.httpx import RecordingTransport
+from tachograph.openrouter.requests import read_request
 
 ROOT = "https://openrouter.ai/api"
-DONE = {
+ASKED: dict[str, Any] = {"model": "google/veo-3.1", "prompt": "x"}
+DONE: dict[str, Any] = {
     "id": "job-1",
     "generation_id": "gen-vid-1790000000-abc",
     "polling_url": "/api/v1/videos/job-1",
@@ -37,7 +40,8 @@ class Bench:
 
             def send(method: str, path: str, answer: dict[str, Any], status: int = 200) -> None:
                 said.update(status_code=status, json=answer)
-                client.request(method, ROOT + path, json={"model": "google/veo-3.1", "prompt": "x"})
+                asked = ASKED if method == "POST" else None
+                client.request(method, ROOT + path, json=asked)
 
             with httpx.Client(transport=RecordingTransport(recorder, answers)) as client:
                 use(recorder, send)
@@ -78,6 +82,8 @@ def test_polls_belong_to_the_operation_and_the_cost_is_counted_once(bench: Bench
     assert column(rows, "is_byok") == [None, None, 0, None, None]
     assert column(rows, "generation_id") == [None] * 2 + ["gen-vid-1790000000-abc"] * 3
     assert column(rows, "finish_reason") == [None, None, "completed", "completed", "completed"]
+    assert column(rows, "job_id") == ["job-1"] * 5
+    assert column(rows, "request_model") == column(rows, "model") == ["google/veo-3.1"] * 5
     assert column(rows, "outcome") == ["completed"] * 5
 
 
@@ -100,15 +106,52 @@ def test_a_batch_without_a_named_operation(bench: Bench, root: str) -> None:
     assert column(rows, "billed_picousd") == [None, None, 40_000_000_000, None]
 
 
-def test_another_process_that_polls_the_job_does_not_count_it_again(bench: Bench) -> None:
-    def use(recorder: Recorder, send: Callable[..., None]) -> None:
-        send("GET", "/v1/videos/job-1", DONE)
-        send("GET", "/v1/videos/job-2", {**DONE, "id": "job-2", "generation_id": "gen-2"})
+@pytest.mark.parametrize("generation_id", ["gen-1", None])
+def test_another_process_that_polls_the_job(bench: Bench, generation_id: str | None) -> None:
+    def begin(recorder: Recorder, send: Callable[..., None]) -> None:
+        send("POST", "/v1/videos", {**PENDING, "id": "job:1"}, 202)
 
-    bench.run(use)
-    rows = bench.run(use)  # a recorder that knows nothing of the first one
-    assert column(rows, "billed_picousd") == [500_000_000_000, 500_000_000_000, None, None]
-    assert len(set(column(rows, "operation_id"))) == 4
+    def poll(recorder: Recorder, send: Callable[..., None]) -> None:
+        for path, job in (("job%3A1", "job:1"), ("job-2", "job-2")):
+            send("GET", f"/v1/videos/{path}", {**DONE, "id": job, "generation_id": generation_id})
+
+    bench.run(begin)
+    bench.run(poll)  # each is a recorder that knows nothing of those before
+    rows = bench.run(poll)
+    assert column(rows, "job_id") == ["job:1", *["job:1", "job-2"] * 2]
+    assert column(rows, "model") == ["google/veo-3.1", *["google/veo-3.1", None] * 2]
+    assert column(rows, "billed_picousd") == [None, *[500_000_000_000] * 2, None, None]
+    assert len(set(column(rows, "operation_id"))) == 5
+
+
+def test_a_job_that_has_finished_before_its_cost_is_known(bench: Bench) -> None:
+    def use(recorder: Recorder, send: Callable[..., None]) -> None:
+        for cost in (None, None, 0.5, 0.5, None):
+            send("GET", "/v1/videos/job-1", {**DONE, "usage": {"cost": cost, "is_byok": False}})
+
+    rows = bench.run(use)
+    assert column(rows, "billed_picousd") == [None, None, 500_000_000_000, None, None]
+    assert column(rows, "is_byok") == [0, None, 0, None, None]
+
+
+@pytest.mark.parametrize(
+    ("requests", "model"),
+    [
+        ([{"body": {"model": "a/b", "messages": []}}] * 3, "a/b"),
+        ([{"model": "a/b"}, {"params": {"model": "a/b"}}, {"odd": 1}], "a/b"),
+        ([{"body": {"model": "a/b"}}, {"body": {"model": "c/d"}}], None),
+        ([{"body": "a/b"}], None),
+        ([1], None),
+        ("a/b", None),
+        ([], None),
+    ],
+)
+def test_the_model_of_a_batch_is_the_one_that_its_requests_name(
+    requests: Any, model: str | None
+) -> None:
+    facts = read_request(json.dumps({"requests": requests}).encode())
+    assert facts is not None
+    assert facts.as_fields()[0] == model
 
 
 def test_jobs_are_told_apart(bench: Bench) -> None:

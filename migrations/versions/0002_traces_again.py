@@ -1,6 +1,7 @@
-"""What it takes to send traces again: calls.resend_of, and the spans of operations.
+"""What it takes to send traces again: calls.resend_of, and the spans of operations; calls.job_id.
 
-Revision 0002. Rows of `calls` that are there keep null, which is also what a first sending has.
+Revision 0002. Rows of `calls` that are there keep null, which is also what a first sending has,
+and a call that has to do with no job.
 """
 
 from __future__ import annotations
@@ -23,6 +24,11 @@ def upgrade() -> None:
     if op.get_bind().dialect.name == "sqlite":
         op.execute("DROP VIEW call_log")
     op.add_column("calls", sa.Column("resend_of", ID))
+    op.add_column("calls", sa.Column("job_id", sa.Text()))
+    of_jobs = sa.text("job_id IS NOT NULL")
+    op.create_index(
+        "ix_calls_job_id", "calls", ["job_id"], sqlite_where=of_jobs, postgresql_where=of_jobs
+    )
     create_call_log(op.get_bind())
     op.create_table(
         "operation_spans",
@@ -47,5 +53,7 @@ def upgrade() -> None:
 def downgrade() -> None:
     op.drop_table("operation_spans")
     op.execute("DROP VIEW call_log")
+    op.drop_index("ix_calls_job_id", "calls")
+    op.drop_column("calls", "job_id")
     op.drop_column("calls", "resend_of")
     create_call_log(op.get_bind())

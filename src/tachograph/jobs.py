@@ -10,19 +10,24 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, NamedTuple
 
+from tachograph.openrouter.usage import says_cost
+
 if TYPE_CHECKING:
     from tachograph.openrouter.answer import Answer
     from tachograph.operation import Operation
 
 _MOST = 10_000
 
+_NOTHING, _USAGE, _COST = range(3)
+"""What a job's answers have told so far."""
+
 
 class _Job:
-    __slots__ = ("billed", "operation")
+    __slots__ = ("operation", "told")
 
     def __init__(self) -> None:
         self.operation: Operation | None = None
-        self.billed = False
+        self.told = _NOTHING
 
 
 class Jobs:
@@ -42,12 +47,13 @@ class Jobs:
         with self._lock:
             self._job(job_id).operation = operation
 
-    def bill(self, job_id: str) -> bool:
-        """Whether this is the first time that the job tells its cost."""
+    def tells_more(self, job_id: str, usage: bytes) -> bool:
+        """Whether this is the first usage that the job tells, or the first with its cost."""
+        telling = _COST if says_cost(usage) else _USAGE
         with self._lock:
             job = self._job(job_id)
-            first, job.billed = not job.billed, True
-            return first
+            before, job.told = job.told, max(job.told, telling)
+            return telling > before
 
     def _job(self, job_id: str) -> _Job:
         job = self._jobs.get(job_id)
@@ -67,10 +73,10 @@ class JobCall(NamedTuple):
 
     def ended(self, answer: Answer) -> None:
         """Remembers the job, and takes a cost that was told before out of the answer."""
-        job_id = self.asks_for or answer.job_id
+        answer.job_id = job_id = self.asks_for or answer.job_id
         if job_id is None:
             return
         if self.asks_for is None:
             self.jobs.begun(job_id, self.operation)
-        if answer.usage is not None and not self.jobs.bill(job_id):
+        if answer.usage is not None and not self.jobs.tells_more(job_id, answer.usage):
             answer.usage = None

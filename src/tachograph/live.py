@@ -294,6 +294,7 @@ class Live:
             *self._trace,
             content,
             self._place.resend_of,
+            answer.job_id,
         )
         return Call(*fields)  # by position: by keywords it takes nine times as long
 

@@ -101,6 +101,7 @@ def test_the_schema_is_that_of_the_contract() -> None:
         "parent_span_id": pl.String,
         "trace_sampled": pl.Boolean,
         "resend_of": pl.String,
+        "job_id": pl.String,
         "output_tokens_per_second": pl.Float64,
     }
 

@@ -107,6 +107,8 @@ class Call(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Stored in a table of its own; None unless it was asked for."""
     resend_of: bytes | None = None
     """The id of the call that this one sends again; None for a first sending."""
+    job_id: str | None = None
+    """The job of /videos or /batches that this one began or asked for."""
 
 
 class OperationSpan(msgspec.Struct, frozen=True, kw_only=True, gc=False):

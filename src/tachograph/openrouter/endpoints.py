@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import re
 from typing import Literal, NamedTuple
+from urllib.parse import unquote
+
+from tachograph.openrouter.text import TEXT_CHARACTERS, fit
 
 Dialect = Literal["chat", "responses", "messages", "images", "job", "account"]
 """`chat` is also that of plain answers; `account` that of answers which never cost anything."""
@@ -95,7 +98,7 @@ def root_of(path: str) -> str:
 def job_of(path: str) -> str | None:
     """The id of the job that a path below the API's root asks for."""
     match = _JOB.match(path)
-    return None if match is None else match[1]
+    return None if match is None else fit(unquote(match[1]))[:TEXT_CHARACTERS]
 
 
 _JOB = re.compile(r"/(?:videos(?!/models/?$)|batches)/([^/]+)")

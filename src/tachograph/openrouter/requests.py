@@ -116,6 +116,23 @@ _number = msgspec.json.Decoder(int | float).decode
 _any = msgspec.json.Decoder().decode
 _items = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
+
+class _Named(msgspec.Struct, gc=False):
+    model: str | None = None
+
+
+class _Request(_Named, gc=False):
+    """One of a batch, in OpenAI's form or in Anthropic's."""
+
+    body: _Named | None = None
+    params: _Named | None = None
+
+    def named(self) -> str | None:
+        return next((n.model for n in (self, self.body, self.params) if n and n.model), None)
+
+
+_requests = msgspec.json.Decoder(list[_Request]).decode
+
 # What a form's text is in JSON, where it is no text.
 _PLAIN = re.compile(r"true|false|null|-?\d{1,18}(\.\d{1,18})?", re.ASCII)
 
@@ -194,6 +211,13 @@ def _tools(facts: RequestFacts, name: str, raw: msgspec.Raw) -> None:
         facts.tools = min(len(_items(raw)), 32767) or None
 
 
+def _batch(facts: RequestFacts, name: str, raw: msgspec.Raw) -> None:
+    """The model of a batch, where all of its requests name the same."""
+    models = {model for request in _requests(raw) if (model := request.named()) is not None}
+    if facts.model is None and len(models) == 1:
+        facts.model = fit(models.pop())[:256]
+
+
 def _plugins(facts: RequestFacts, name: str, raw: msgspec.Raw) -> None:
     value = _any(raw)
     if isinstance(value, list):
@@ -268,6 +292,7 @@ _READ: dict[str, _Read] = {
     "response_format": _response_format,
     "text": _response_format,
     "tools": _tools,
+    "requests": _batch,
     "plugins": _plugins,
     "session_id": _string("session_id", 256),
     "user": _string("user_id", 256),

@@ -67,6 +67,12 @@ def read_usage(call: Call) -> Usage | None:
     return Usage(**found)
 
 
+def says_cost(usage: bytes) -> bool:
+    """Whether a usage object (JSON) tells what was billed."""
+    sent = _read(usage)
+    return isinstance(sent, dict) and _usd(sent.get("cost"))[0] is not None
+
+
 def _read(data: bytes) -> Any:
     for text in (data, repaired(data)):
         try:

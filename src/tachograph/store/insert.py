@@ -13,9 +13,10 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import sqlite
 
 from tachograph.core.units import from_microseconds
+from tachograph.store.bills import repeated_bills
 from tachograph.store.contents import add_contents
 from tachograph.store.database import not_permitted, write_transaction
-from tachograph.store.rows import COLUMNS
+from tachograph.store.rows import COLUMNS, without_bill
 from tachograph.store.schema import calls, journal_dead, recorders
 
 if TYPE_CHECKING:
@@ -55,7 +56,14 @@ class Inserter:
     def store(self, rows: Sequence[Row], ledger: Ledger | None, calls: Iterable[Call] = ()) -> int:
         """Adds the rows that are not there yet, and says how many they were; and the contents of
         these calls. `ledger` is None where no recorder made them."""
+        calls = list(calls)
         with write_transaction(self._engine) as connection:
+            repeated = repeated_bills(connection, calls)
+            if repeated:  # told since the rows were made
+                rows = [
+                    without_bill(row) if call.id in repeated else row
+                    for call, row in zip(calls, rows, strict=True)
+                ]
             added = self._add(connection, rows) if rows else 0
             add_contents(connection, calls)
             if ledger is not None:

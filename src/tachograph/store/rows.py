@@ -5,9 +5,11 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any, Protocol
 
+from msgspec.structs import replace
+
 from tachograph.core.records import Cost, Usage
 from tachograph.core.units import pico
-from tachograph.store.bills import repeated_bills
+from tachograph.store.bills import known_jobs
 from tachograph.store.schema import calls
 
 if TYPE_CHECKING:
@@ -46,8 +48,14 @@ class RowMaker:
     def rows(self, calls: list[Call]) -> list[Row]:
         """The rows of a batch; their spans are made."""
         self._prices.refresh()
-        repeated = repeated_bills(self._prices.engine, calls)
-        return [self._row(call, call.id in repeated) for call in calls]
+        jobs = known_jobs(self._prices.engine, calls)
+        rows = []
+        for call in calls:
+            job = None if call.job_id is None else jobs[call.job_id]
+            if job is not None and call.request_model is None:
+                call = replace(call, request_model=job.model)
+            rows.append(self._row(call, job is not None and job.repeated_by(call)))
+        return rows
 
     def _row(self, call: Call, is_repeated: bool) -> Row:
         usage, cost, sampled = None, Cost(), None
@@ -141,11 +149,29 @@ def call_row(call: Call, usage: Usage | None, cost: Cost, trace_sampled: bool | 
         call.parent_span_id,
         trace_sampled,
         call.resend_of,
+        call.job_id,
     )
 
 
 COLUMNS = tuple(column.name for column in calls.columns)
 """The names of the tuple's members."""
+
+
+def without_bill(row: Row) -> Row:
+    """The row of a call whose bill is counted elsewhere."""
+    values = list(row)
+    for at in _OF_BILL:
+        values[at] = None
+    values[_SOURCE] = "unknown"
+    return tuple(values)
+
+
+_OF_BILL = tuple(
+    at
+    for at, name in enumerate(COLUMNS)
+    if name.endswith("_picousd") or name == "price_id" or name in Usage.__struct_fields__
+)
+_SOURCE = COLUMNS.index("cost_source")
 
 
 def _pico(usd: Decimal | None) -> int | None:

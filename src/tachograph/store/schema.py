@@ -149,6 +149,7 @@ calls = sa.Table(
     _col("parent_span_id", sa.LargeBinary(8), "16 hex digits in frames"),
     _col("trace_sampled", Boolean, "null without a tracer"),
     _col("resend_of", Id, "the call that this one sends again; null for a first sending"),
+    _col("job_id", Text, "of /videos and /batches: the job that the call began or asked for"),
     sqlite_with_rowid=False,
 )
 
