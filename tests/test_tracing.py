@@ -14,6 +14,7 @@ import pytest
 from opentelemetry import trace
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
@@ -204,3 +205,35 @@ def test_a_setting_gives_the_names_of_the_conventions_before(
     (scope,) = data.resource_metrics[0].scope_metrics
     assert "gen_ai.client.token.usage" in {metric.name for metric in scope.metrics}
     meters.shutdown()
+
+
+@pytest.mark.parametrize(
+    ("attributes", "variables", "app_"),
+    [
+        ({"service.name": "shop", "deployment.environment.name": "prod"}, "", ("shop", "prod")),
+        ({"service.name": "shop", "deployment.environment": "prod"}, "", ("shop", "prod")),
+        ({"service.name": "shop"}, "service.name=till", ("till", None)),
+        ({}, "deployment.environment.name=prod", (None, "prod")),
+        ({}, "", (None, None)),
+    ],
+)
+def test_the_app_is_named_by_the_resource_where_the_environment_is_silent(
+    app: App,
+    server: FakeOpenRouter,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    attributes: dict[str, str],
+    variables: str,
+    app_: tuple[str | None, str | None],
+) -> None:
+    monkeypatch.delenv("OTEL_SERVICE_NAME", raising=False)
+    monkeypatch.setenv("OTEL_RESOURCE_ATTRIBUTES", variables)
+    provider = TracerProvider(resource=Resource.create(attributes), shutdown_on_exit=False)
+    url = f"sqlite:///{tmp_path / 'calls.db'}"
+    with Recorder(url, base_urls=[server.base_url], tracer_provider=provider) as recorder:
+        with recorder.operation("summarise"):
+            _ask(server, RecordingTransport(recorder, app.transport()))
+        recorder.flush()
+        (call,) = read_calls(recorder).iter_rows(named=True)
+    assert (call["service_name"], call["environment"]) == app_
+    provider.shutdown()

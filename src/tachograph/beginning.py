@@ -14,6 +14,7 @@ from tachograph.openrouter.requests import RequestFacts, read_form, read_request
 from tachograph.openrouter.text import fit
 from tachograph.operation import Operation, current_operation, place_of
 from tachograph.targets import Targets
+from tachograph.telemetry.app import App
 
 if TYPE_CHECKING:
     from tachograph.live import Sink
@@ -26,10 +27,18 @@ class Beginning:
 
     def __init__(self, settings: Settings, spans: Spans) -> None:
         self._targets = Targets(settings.base_urls, settings.api_key_salt)
-        self._service_name = settings.service_name
-        self._environment = settings.environment
+        self._app = App(settings.service_name, settings.environment)
         self._spans = spans
         self._jobs = Jobs()
+
+    @property
+    def app(self) -> App:
+        """What the environment says of the app, else the resource of its tracer provider."""
+        app = self._app
+        if app.service_name and app.environment:
+            return app
+        told = self._spans.app
+        return App(app.service_name or told.service_name, app.environment or told.environment)
 
     def live(self, sink: Sink, request: Any) -> Live | None:
         """The call that this request begins; None when it is not OpenRouter's."""
@@ -56,8 +65,7 @@ class Beginning:
             session,
             user,
             operation.tags if operation else None,
-            self._service_name,
-            self._environment,
+            *self.app,
             self._targets.sdk(headers.get(b"user-agent")),
             self._targets.key_hash(headers),
             target.host,

@@ -259,9 +259,8 @@ class Recorder:
 
     def _keep_span(self, operation: Operation, span: OperationSpan) -> None:
         """What `tachograph export spans` needs to send it again."""
-        app = self._settings
-        of = {"service_name": app.service_name, "environment": app.environment}
-        self._writer.keep(replace(span, operation_id=operation.id, **of))
+        app = self._beginning.app._asdict()
+        self._writer.keep(replace(span, operation_id=operation.id, **app))
 
     def flush(self, timeout: float = 10.0) -> bool:
         """Waits until every call that has ended is in SQL; False when the time was not enough."""

@@ -22,6 +22,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 from tachograph.core.pricing import settle
 from tachograph.errors import SettingsError, TachographError
 from tachograph.telemetry import semconv
+from tachograph.telemetry.app import App
 from tachograph.telemetry.attributes import (
     end_attributes,
     end_us,
@@ -94,6 +95,15 @@ class Spans:
         self._live: dict[bytes, Span] = {}  # by span id, those that are started already
         self._foreign: WeakValueDictionary[bytes, Span] = WeakValueDictionary()  # those of others
         self._troubles: set[str] = set()
+
+    @property
+    def app(self) -> App:
+        """The app as the resource of the provider names it."""
+        try:
+            return self._tracing.now().app
+        except Exception as exc:
+            self._troubled(exc)
+            return App()
 
     # --- the caller's thread ---
 
@@ -220,7 +230,7 @@ class Spans:
     # --- inside ---
 
     def _begin(self, resend_of: bytes | None) -> SpanIds | None:
-        _, tracer, generator = self._tracing.now()
+        _, tracer, generator, *_ = self._tracing.now()
         if tracer is None:
             return None
         context = otel_context.get_current()

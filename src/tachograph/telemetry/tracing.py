@@ -8,6 +8,7 @@ from opentelemetry import trace
 from opentelemetry.trace import NoOpTracer, ProxyTracerProvider
 
 from tachograph.telemetry import semconv
+from tachograph.telemetry.app import App, app_of
 from tachograph.telemetry.span_ids import FixedIds, fixed_ids
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ class Bound(NamedTuple):
     """None where the provider makes no spans."""
     ids: FixedIds | None
     """None where the ids of its spans cannot be fixed."""
+    app: App
 
 
 class Tracing:
@@ -43,8 +45,8 @@ class Tracing:
 def _bind(provider: TracerProvider) -> Bound:
     # the API's stand-in for a provider that nobody has set yet
     if isinstance(provider, ProxyTracerProvider):
-        return Bound(provider, None, None)
+        return Bound(provider, None, None, App())
     tracer = provider.get_tracer(semconv.SCOPE, semconv.scope_version())
     if isinstance(tracer, NoOpTracer):
-        return Bound(provider, None, None)
-    return Bound(provider, tracer, fixed_ids(tracer))
+        return Bound(provider, None, None, app_of(provider))
+    return Bound(provider, tracer, fixed_ids(tracer), app_of(provider))
