@@ -50,6 +50,7 @@ if TYPE_CHECKING:
         tag,
         where,
     )
+    from tachograph.analytics.repricing import cost_at
     from tachograph.analytics.scanning import explain_sql
     from tachograph.analytics.schema import CALLS
     from tachograph.analytics.summary import REPORT_COLUMNS, Quantiles, total
@@ -78,6 +79,7 @@ _HOME = {
     "by_user": "reports",
     "cache": "caching",
     "compare": "comparison",
+    "cost_at": "repricing",
     "cost_audit": "audit",
     "cost_per_success": "failures",
     "count_calls": "frames",
@@ -136,6 +138,7 @@ __all__ = [
     "by_user",
     "cache",
     "compare",
+    "cost_at",
     "cost_audit",
     "cost_per_success",
     "count_calls",

@@ -97,8 +97,8 @@ def audit_by(audit: Frame, key: str) -> Frame:
         lambda frame: (
             frame.group_by(key)
             .agg(
-                pl.len().alias("calls"),
-                (pl.col("reason") != AGREES).sum().alias("differing"),
+                pl.len().cast(pl.Int64).alias("calls"),
+                (pl.col("reason") != AGREES).sum().cast(pl.Int64).alias("differing"),
                 known_sum(pl.col("billed_usd")).alias("billed_usd"),
                 known_sum(pl.col("computed_usd")).alias("computed_usd"),
                 known_sum(difference).alias("difference_usd"),
