@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from tachograph.analytics.making import Making
+from tachograph.analytics.making import Making, gather
 
 
 def with_answers(make: Making, calls: pl.DataFrame) -> pl.DataFrame:
@@ -38,7 +38,9 @@ def _with_times(make: Making, calls: pl.DataFrame) -> pl.DataFrame:
     call = make.per_call
     paces = pl.Series(make.world.pace.values(), dtype=pl.Float64)
     names = pl.Series(make.world.pace.keys(), dtype=pl.String)
+    hour = pl.col("started_at") // 3_600_000_000 % 24
     quick = pl.col("provider").replace_strict(names, paces, default=1.0)
+    quick = quick / gather(make.world.rush, hour)
     first = call.lognormal("first", make.model("first_token_seconds"), 0.45) / quick
     pace = call.lognormal("pace", make.model("tokens_per_second"), 0.25) * quick
     share = pl.when(outcome="abandoned").then(call.uniform("left at")).otherwise(1.0)

@@ -51,6 +51,8 @@ class World:
     failures: Sequence[Failure]
     pace: Mapping[str, float]
     """How much quicker than others a provider serves the same model; those not named: 1."""
+    rush: Sequence[float]
+    """How much longer everything takes in each hour of the day (UTC)."""
     since: datetime
     days: int
     cheaper: str

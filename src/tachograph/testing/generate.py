@@ -60,10 +60,12 @@ _FAILURES = (
 )
 _PACE = {"Azure": 0.8, "Amazon Bedrock": 0.85, "Google AI Studio": 1.15, "Fireworks": 1.6,
          "DeepInfra": 0.75, "Novita": 0.9, "Together": 1.2}  # fmt: skip
+_RUSH = (1.0,) * 8 + (1.1, 1.2, 1.3, 1.3, 1.2, 1.3, 1.5, 1.6, 1.5, 1.3, 1.2, 1.1) + (1.0,) * 4
 _WORLD = World(
     models=_MODELS,
     failures=_FAILURES,
     pace=_PACE,
+    rush=_RUSH,
     since=datetime(2026, 10, 1, tzinfo=UTC),
     days=30,
     cheaper="deepseek/deepseek-v4-pro",
@@ -93,11 +95,11 @@ def generate_calls(n: int, seed: int = 0, to: str | None = None) -> pl.DataFrame
     """n made-up calls of October 2026, in the order of time: a frame, or rows into a database.
 
     Thirteen models of thirteen providers, of which one has no price, one is free and one embeds;
-    busy days and quiet nights; on the 14th an outage of Fireworks for five hours, from the 19th
-    deepseek-v4-pro costs 60 %, which the price list tells half a day later; re-sendings, streams
-    that were left early or cut off, cached and reasoning tokens, BYOK, web searches, and a few
-    bills that nothing explains. The same n and seed give the same calls (with the same version of
-    polars).
+    busy days, slow afternoons and quiet nights; on the 14th an outage of Fireworks for five hours,
+    from the 19th deepseek-v4-pro costs 60 %, which the price list tells half a day later;
+    re-sendings, streams that were left early or cut off, cached and reasoning tokens, BYOK, web
+    searches, and a few bills that nothing explains. The same n and seed give the same calls (with
+    the same version of polars).
     `to` is the URL of a database, which is created if need be and gets the prices too.
     """
     if to is None:
