@@ -143,3 +143,15 @@ def test_what_its_process_had_set_aside_itself_stays_counted(place: Place) -> No
         segment.write_bytes(data[:128] + data[128 + size :])
     assert place.replay() == 2
     assert place.account() == (3, 2, 0, {"unstorable": 1})
+
+
+def test_a_call_that_was_written_and_not_counted_yet(place: Place) -> None:
+    """Its process died in between."""
+    place.leave([call(n) for n in range(3)])
+    *_, last = sorted(place.folder.iterdir())
+    data = bytearray(last.read_bytes())
+    assert data[64] == 3
+    data[64] = 2
+    last.write_bytes(data)
+    assert place.replay() == 3
+    assert place.account() == (3, 3, 0, {})

@@ -40,8 +40,12 @@ _SECRETS = frozenset({"password", "sslpassword"})
 _BEGIN = "tachograph_begin"
 
 
-def open_engine(url: str | sa.URL, *, read_only: bool = False) -> sa.Engine:
+def open_engine(
+    url: str | sa.URL, *, read_only: bool = False, busy_seconds: float = BUSY_TIMEOUT_SECONDS
+) -> sa.Engine:
     """An engine for `sqlite:///FILE` or `postgresql://...`; nothing is connected yet.
+
+    `busy_seconds` is how long SQLite waits for another process that writes.
 
     `read_only` creates no file, writes nothing, keeps no connection open to a SQLite file, and
     raises the driver's errors as StoreError. A memory database has one connection, for which
@@ -50,7 +54,7 @@ def open_engine(url: str | sa.URL, *, read_only: bool = False) -> sa.Engine:
     """
     target = _parse(url)
     if target.get_backend_name() == "sqlite":
-        engine = _open_sqlite(target, read_only)
+        engine = _open_sqlite(target, read_only, busy_seconds)
     else:
         engine = _open_postgresql(target, read_only)
     if read_only:
@@ -75,6 +79,11 @@ def sqlite_path(url: str | sa.URL) -> Path | None:
     if not database or database == ":memory:":
         return None
     return Path(database).absolute()
+
+
+def no_folder(path: Path) -> StoreError:
+    """What to say where the folder of a SQLite file is not there."""
+    return StoreError(f"the folder {path.parent} does not exist: create it first")
 
 
 def without_secret(url: str | sa.URL) -> str:
@@ -104,6 +113,14 @@ def failure(url: sa.URL, error: sa.exc.DBAPIError) -> StoreError:
     return StoreError(f"{without_secret(url)}: {reason}")
 
 
+def is_locked(error: BaseException | None) -> bool:
+    """Whether another process was writing to a SQLite file for longer than was waited for."""
+    if isinstance(error, StoreError):
+        error = error.__cause__
+    code = getattr(getattr(error, "orig", None), "sqlite_errorcode", 0)
+    return bool(code & 0xFF == sqlite3.SQLITE_BUSY)
+
+
 def not_permitted(error: sa.exc.DBAPIError) -> bool:
     """Whether the database refused a statement for a right that its role lacks."""
     return getattr(error.orig, "sqlstate", None) == "42501"  # PostgreSQL's insufficient_privilege
@@ -126,7 +143,7 @@ def _parse(url: str | sa.URL) -> sa.URL:
     return target.set(drivername=driver)
 
 
-def _open_sqlite(url: sa.URL, read_only: bool) -> sa.Engine:
+def _open_sqlite(url: sa.URL, read_only: bool, busy_seconds: float) -> sa.Engine:
     path = sqlite_path(url)
     options: dict[str, Any] = {}
     if path is None:
@@ -142,12 +159,12 @@ def _open_sqlite(url: sa.URL, read_only: bool) -> sa.Engine:
         )
         options = {"poolclass": NullPool}
     elif not path.parent.is_dir():
-        raise StoreError(f"the folder {path.parent} does not exist: create it first")
+        raise no_folder(path)
     engine = sa.create_engine(
         url,
         hide_parameters=True,  # an error's text may be logged, a call's content may not
         connect_args={
-            "timeout": BUSY_TIMEOUT_SECONDS,
+            "timeout": busy_seconds,
             "isolation_level": None,
             "check_same_thread": False,
         },

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("tachograph")
 
+BUSY_SECONDS = 0.2
+"""How long one try waits for another process that writes to a SQLite file."""
+
 
 class Drain:
     """Takes calls from the journal and stores them. Belongs to one thread; its numbers and flags
@@ -42,7 +45,7 @@ class Drain:
         read_usage: Callable[[Call], Usage | None],
         spans: Spans,
     ) -> None:
-        self._engine = open_engine(url)
+        self._engine = open_engine(url, busy_seconds=BUSY_SECONDS)
         self._journal = journal
         self._ledger = ledger
         self._row_maker = RowMaker(read_usage, PriceBook(self._engine), spans)

@@ -88,12 +88,14 @@ class Inserter:
                 # inline: RETURNING the id would need a right to read
                 connection.execute(journal_dead.insert().inline(), rows)
 
-    def dropped(self, recorder_id: bytes) -> dict[str, int]:
-        """What the ledger of a recorder says it dropped; empty where it has none."""
-        query = sa.select(recorders.c.dropped).where(recorders.c.id == recorder_id)
+    def account(self, recorder_id: bytes) -> tuple[int, dict[str, int]]:
+        """What the ledger of a recorder says was stored, and dropped; nothing where it has none."""
+        query = sa.select(recorders.c.stored, recorders.c.dropped)
         with self._engine.connect() as connection:
-            found = connection.execute(query).scalar()
-        return msgspec.json.decode(found, type=dict[str, int]) if found else {}
+            found = connection.execute(query.where(recorders.c.id == recorder_id)).first()
+        if found is None:
+            return 0, {}
+        return found.stored, msgspec.json.decode(found.dropped, type=dict[str, int])
 
     def known(self, ids: Sequence[bytes]) -> set[bytes]:
         """Those of the ids that are in `calls` already; none where the role may not read it."""

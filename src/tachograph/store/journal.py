@@ -92,28 +92,32 @@ class Journal:
             record = pack(END, call)
         except (TypeError, ValueError, OverflowError):  # UnicodeEncodeError is a ValueError
             with self._lock:
-                self._count(_MADE)
                 self._count(_UNWRITABLE)
+                self._count(_MADE)
             raise
         with self._lock:
-            self._count(_MADE)
-            if not self._segments:
-                self._wait(Pending(call, None, len(record)))
-                return
-            self._begun.pop(call.id, None)
-            segment = self._segments[-1]
-            if not self._has_room(len(record)):
-                self._count(_FULL)
-                return
-            at = segment.size
+            # `made` is counted last: who is killed in between has a call more than it says, which
+            # an adopter sees, and never one less, which would look like a loss
             try:
-                segment.write(record)
-            except OSError:
-                self._wait(Pending(call, None, len(record)))
-                raise
-            segment.waiting += 1
-            self._wait(Pending(call, segment, len(record)), at)
-            end = segment.size
+                if not self._segments:
+                    self._wait(Pending(call, None, len(record)))
+                    return
+                self._begun.pop(call.id, None)
+                segment = self._segments[-1]
+                if not self._has_room(len(record)):
+                    self._count(_FULL)
+                    return
+                at = segment.size
+                try:
+                    segment.write(record)
+                except OSError:
+                    self._wait(Pending(call, None, len(record)))
+                    raise
+                segment.waiting += 1
+                self._wait(Pending(call, segment, len(record)), at)
+                end = segment.size
+            finally:
+                self._count(_MADE)
         if self._sync:
             segment.sync(end)
 
@@ -149,12 +153,11 @@ class Journal:
                     self._unsaved -= 1
             done = [s for s in self._segments[:-1] if not s.waiting]
         self._follow_when_full()
-        if done:
+        gone = [segment for segment in done if segment.delete()]
+        if gone:
             with self._lock:
-                self._segments = [s for s in self._segments if s not in done]
+                self._segments = [s for s in self._segments if s not in gone]
                 self._done_bytes = sum(s.size for s in self._segments[:-1])
-            for segment in done:
-                segment.delete()
 
     def close(self, taken: list[Pending]) -> None:
         """Lets go of all segments: those with nothing to tell are deleted.
@@ -171,10 +174,9 @@ class Journal:
                         tells = True
             segments, self._segments = self._segments, []
             for segment in segments:
-                if segment.waiting or (tells and segment is segments[-1]):
+                has_told = not segment.waiting and not (tells and segment is segments[-1])
+                if not (has_told and segment.delete()):
                     segment.close()
-                else:
-                    segment.delete()
 
     def abandon(self) -> None:
         """This is a forked child: the files are its parent's, and so is the lock on them."""

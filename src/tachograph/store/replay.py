@@ -23,13 +23,14 @@ def replay(adopted: Adopted, inserter: Inserter, row_maker: RowMaker) -> int:
     Streams that had begun and never ended are stored as abandoned, since their process died. May
     be broken off at any point and done again.
     """
-    dropped = {reason: n for reason, n in adopted.counts.items() if n and reason != "made"}
+    stored, dropped = inserter.account(adopted.recorder_id)
+    dropped |= {reason: n for reason, n in adopted.counts.items() if n and reason != "made"}
     ledger = Ledger(
         id=adopted.recorder_id,
         began_us=adopted.began_us,
         last_seen_us=time.time_ns() // 1000,
         made=adopted.counts["made"],
-        dropped=inserter.dropped(adopted.recorder_id) | dropped,
+        dropped=dropped,
     )
     added = 0
     for calls in adopted.batches():
@@ -45,7 +46,9 @@ def replay(adopted: Adopted, inserter: Inserter, row_maker: RowMaker) -> int:
             len(adopted.damaged),
             adopted.damaged[0][0],
         )
-    ledger.made += adopted.interrupted
+    settled = stored + added + sum(ledger.dropped.values())
+    # a process that dies between writing a call and counting it counts one too few
+    ledger.made = max(ledger.made + adopted.interrupted, settled)
     ledger.closed = True
     if adopted.recorder_id:
         inserter.store((), ledger)

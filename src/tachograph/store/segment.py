@@ -85,9 +85,14 @@ class Segment:
         self._head.close()
         os.close(self.fd)
 
-    def delete(self) -> None:
-        self.path.unlink(missing_ok=True)
+    def delete(self) -> bool:
+        """Lets the file go for good; False where the folder cannot be written, which may pass."""
+        try:
+            self.path.unlink(missing_ok=True)
+        except OSError:
+            return False
         self.close()
+        return True
 
 
 def _create(path: Path) -> int:

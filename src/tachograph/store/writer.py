@@ -14,7 +14,7 @@ from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
-from tachograph.store.database import without_secret
+from tachograph.store.database import BUSY_TIMEOUT_SECONDS, is_locked, without_secret
 from tachograph.store.drain import Drain
 from tachograph.store.fork_gate import ForkGate
 
@@ -153,8 +153,7 @@ class Writer:
 
     def _run(self) -> None:
         while True:
-            with self._gate:
-                done = self._round()
+            done = self._round()
             with self._progress:
                 self._progress.notify_all()
             if self._stopping and (not done or self._nothing_waits()):
@@ -171,11 +170,17 @@ class Writer:
 
     def _round(self) -> bool:
         """Whether the database let it."""
-        try:
-            self._drain.adopt_and_store(self._before_batch)
-        except Exception as exc:  # whatever it is: the thread must outlive it
-            self._in_trouble(exc)
-            return False
+        patience = time.monotonic() + BUSY_TIMEOUT_SECONDS
+        while True:
+            try:
+                with self._gate:
+                    self._drain.adopt_and_store(self._before_batch)
+                break
+            except Exception as exc:  # whatever it is: the thread must outlive it
+                if not is_locked(exc) or time.monotonic() > patience:
+                    self._in_trouble(exc)
+                    return False
+            self._sync()  # another process writes, which is no trouble
         if self._trouble is not None:
             logger.warning("tachograph: %s takes calls again", self._shown)
             self._trouble, self._failures = None, 0
@@ -202,9 +207,12 @@ class Writer:
         pause = min(LONGEST_BACK_OFF_SECONDS, 0.1 * 2 ** min(self._failures, 10))
         until = time.monotonic() + pause * random.uniform(0.5, 1.0)  # noqa: S311
         while not self._stopping and (left := until - time.monotonic()) > 0:
-            with suppress(OSError):
-                self._drain.sync()
+            self._sync()
             self._wait(min(left, SYNC_SECONDS))
+
+    def _sync(self) -> None:
+        with suppress(OSError):
+            self._drain.sync()
 
     def _wait(self, seconds: float | None) -> None:
         """Until the bell rings, for so long at most."""
