@@ -19,7 +19,9 @@ import httpx
 import pytest
 
 from tachograph import Recorder, SettingsError
+from tachograph.errors import StoreError
 from tachograph.httpx import AsyncRecordingTransport, RecordingTransport
+from tachograph.settings import Durability
 from tachograph.testing import Answer, Chat, FakeOpenRouter, Hold
 from tests.programs import ASKED, CALLS, PROCESSES
 
@@ -324,3 +326,9 @@ def test_the_interpreter_ends_in_mid_stream(file: Path, server: FakeOpenRouter) 
 
 def test_one_shots_of_asyncio_lose_nothing(file: Path, server: FakeOpenRouter) -> None:
     assert_each_once(run("one_shots", file, server), 5)
+
+
+@pytest.mark.parametrize("durability", ["process", "memory"])
+def test_a_database_in_a_folder_that_is_not_there(tmp_path: Path, durability: Durability) -> None:
+    with pytest.raises(StoreError, match=rf"^the folder {tmp_path}/none does not exist: create it"):
+        Recorder(f"sqlite:///{tmp_path}/none/calls.db", durability=durability)

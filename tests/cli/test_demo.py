@@ -54,6 +54,7 @@ def test_it_records_reports_and_says_how_to_go_on(folder: Path, said: str) -> No
     assert f"{len(outcomes)} calls recorded" in said
     sdks = {sdk.split("/")[0] for sdk in ask(folder, "SELECT DISTINCT sdk FROM calls")}
     assert sdks == {"httpx", "openai"}
+    assert {file.name for file in folder.iterdir()} == {demo.FILE.name, f"{demo.FILE}.journal"}
     assert max(ask(folder, "SELECT resend_count FROM calls")) > 0
     assert not ask(folder, "SELECT id FROM calls WHERE billed_picousd <> computed_picousd")
 

@@ -104,3 +104,13 @@ def test_a_reader_that_goes_away_is_no_error(db: str) -> None:
 @pytest.mark.parametrize("name", commands.COMMANDS)
 def test_each_command_is_there(name: str) -> None:
     assert commands.load(name).name == name
+
+
+def test_a_misspelt_setting_is_refused_by_every_command(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TACHOGRAPH_BASE_URL", "https://llm.example.com")
+    monkeypatch.setattr("sys.argv", ["tachograph", "status"])
+    with pytest.raises(SystemExit, match="1"):
+        cli.main()
+    assert "did you mean TACHOGRAPH_BASE_URLS?" in capsys.readouterr().err

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ from tachograph.store.migrate import ensure
 from tachograph.store.schema import calls
 from tachograph.testing import Answer, FakeOpenRouter
 from tests.stored import NOON, store
+
+BUSY = Answer.json({"error": {}}, status=503, headers={"Retry-After": "0"})
 
 
 @pytest.fixture
@@ -224,7 +227,7 @@ def test_history_as_people_read_it(db: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("answer", "message"),
     [
-        (Answer.json({"error": {}}, status=503), "answered 503"),
+        (BUSY, "answered 503"),
         (Answer.json({"data": 3}), "not an answer of /models"),
     ],
 )
@@ -232,10 +235,44 @@ def test_a_failed_sync_says_why_and_keeps_what_is_known(
     db: str, fake_openrouter: FakeOpenRouter, answer: Answer, message: str
 ) -> None:
     sync = ("sync", "--db", db, "--base-url", fake_openrouter.base_url)
-    fake_openrouter.script(Answer.json(listing(model("a/b"), total_count=1)), answer)
+    fake_openrouter.script(Answer.json(listing(model("a/b"), total_count=1)), *[answer] * 5)
     done(*sync)
     assert message in failed(*sync)
     assert history(db, "a/b")[0]["valid_until_at"] is None
+
+
+def test_a_busy_server_is_asked_again_and_that_is_said(
+    db: str, fake_openrouter: FakeOpenRouter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waited: list[float] = []
+    monkeypatch.setattr(time, "sleep", waited.append)
+    answers = [
+        Answer.json({}, status=429, headers={"Retry-After": "3"}),
+        Answer.json({}, status=502),
+        Answer.json({}, status=529, headers={"retry-after-ms": "9000000"}),
+        Answer.json(listing(model("a/b"), total_count=1)),
+    ]
+    fake_openrouter.script(*answers)
+    result = run("sync", "--db", db, "--base-url", fake_openrouter.base_url)
+    assert result.exit_code == 0
+    assert result.stdout.startswith("1 models")
+    assert waited == [3, 1, 60]
+    said = " ".join(result.stderr.split())
+    assert "/models answered 429 Too Many Requests: asked again in 3 s" in said
+    assert "asked again in 60 s" in said
+
+
+def test_a_server_that_stays_busy_is_not_waited_for_again_and_again(
+    db: str, fake_openrouter: FakeOpenRouter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waited: list[float] = []
+    monkeypatch.setattr(time, "sleep", waited.append)
+    models = [model(f"a/{number}") for number in range(9)]
+    listed = Answer.json(listing(*models, total_count=9))
+    fake_openrouter.script(listed, *[Answer.json({}, status=500)] * 13)
+    sync = ("sync", "--db", db, "--base-url", fake_openrouter.base_url, "--endpoints")
+    assert "no endpoints could be read" in failed(*sync)
+    assert waited == [0.5, 1, 2, 4]
 
 
 def test_what_cannot_be_asked_is_said(db: str, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ ours is one line and exit status 1, bad usage is exit status 2.
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Annotated, NoReturn
 
@@ -61,3 +62,7 @@ def root(
     ] = False,
 ) -> None:
     """Record every OpenRouter call's latency, tokens and cost, and ask what they were."""
+    if any(name.startswith("TACHOGRAPH_") and name != "TACHOGRAPH_DB" for name in os.environ):
+        from tachograph.settings import refuse_unknown  # a misspelt one would go unseen
+
+        refuse_unknown()

@@ -31,6 +31,7 @@ from tachograph.settings import Settings
 from tachograph.store.folder import journal_folder
 from tachograph.store.prices import read_prices
 from tachograph.store.reading import reading
+from tachograph.store.writing import writing
 from tachograph.testing import FakeOpenRouter
 
 FILE = Path("tachograph-demo.db")
@@ -63,6 +64,8 @@ def demo(
     else:
         _ask_stand_in(calls)
     _report()
+    with writing(URL):
+        pass  # whoever only reads leaves SQLite's -wal and -shm files behind
     if spans_to is not None:
         service = os.environ["OTEL_SERVICE_NAME"]
         typer.echo(f"Their spans go to {spans_to}, as those of the service {service}.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Annotated
 from urllib.parse import urljoin
 
@@ -9,10 +10,15 @@ import httpx
 import typer
 
 import tachograph
+from tachograph.cli.output import stderr
+from tachograph.core.headers import by_name, retry_after_seconds
 from tachograph.errors import TachographError
 from tachograph.unrecorded import not_recorded
 
 TIMEOUT_SECONDS = 30.0
+BACK_OFF_SECONDS = (0.5, 1.0, 2.0, 4.0)
+LONGEST_WAIT_SECONDS = 60.0
+"""A server that asks to wait for longer is asked all the same."""
 
 BaseUrl = Annotated[
     str,
@@ -30,6 +36,7 @@ class Fetcher:
         headers = {"User-Agent": f"tachograph/{tachograph.__version__}"}
         if api_key is not None:
             headers["Authorization"] = f"Bearer {api_key}"
+        self._patient = True
         self._client = httpx.Client(headers=headers, timeout=TIMEOUT_SECONDS)
 
     def __enter__(self) -> Fetcher:
@@ -57,9 +64,29 @@ class Fetcher:
             reason = str(error) or type(error).__name__
             raise TachographError(f"{url} gave no answer: {reason}") from error
 
+    def get_patiently(self, url: str, **query: str) -> httpx.Response:
+        """The answer; while it is 429 or 5xx, the next one, after as long as it asks to wait, else
+        after BACK_OFF_SECONDS. Whoever did not answer so is asked once for all else."""
+        answer = self.get(url, **query)
+        for wait in BACK_OFF_SECONDS if self._patient else ():
+            if not _is_busy(answer):
+                break
+            asked = retry_after_seconds(by_name(answer.headers.raw))
+            wait = min(wait if asked is None else asked, LONGEST_WAIT_SECONDS)
+            why = f"{url} answered {answer.status_code} {answer.reason_phrase}"
+            stderr.print(f"{why}: asked again in {wait:.3g} s", markup=False)
+            time.sleep(wait)
+            answer = self.get(url, **query)
+        self._patient = not _is_busy(answer)
+        return answer
+
     def read(self, url: str) -> bytes:
-        """The body of a good answer."""
-        answer = self.get(url)
+        """The body of a good answer; a server that is busy or in trouble is asked again."""
+        answer = self.get_patiently(url)
         if answer.status_code != httpx.codes.OK:
             raise TachographError(f"{url} answered {answer.status_code} {answer.reason_phrase}")
         return answer.content
+
+
+def _is_busy(answer: httpx.Response) -> bool:
+    return answer.status_code == httpx.codes.TOO_MANY_REQUESTS or answer.status_code >= 500

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
-from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 from urllib.parse import urlsplit
@@ -16,7 +14,7 @@ from tachograph.cli.options import DEFAULT_DB, Db, Since
 from tachograph.cli.progress import progress
 from tachograph.core.units import microseconds
 from tachograph.errors import TachographError
-from tachograph.openrouter.generation import BACK_OFF_SECONDS, PATH, read_generation
+from tachograph.openrouter.generation import PATH, read_generation
 from tachograph.settings import OPENROUTER_URL, Settings
 from tachograph.store.prices import PriceBook
 from tachograph.store.reconciliations import fill_in, find_unreconciled, mark_absent
@@ -28,8 +26,6 @@ if TYPE_CHECKING:
 
 SETTLED_SECONDS = 600
 """A generation that is not there so long after its call began never will be."""
-
-_TRIES = 5
 
 
 def reconcile(
@@ -78,20 +74,14 @@ def reconcile(
 def ask(fetcher: Fetcher, generation_id: str) -> Generation | None:
     """The generation; None when it is not known. TachographError when it cannot be asked."""
     url = fetcher.url(PATH)
-    for wait in (*BACK_OFF_SECONDS[: _TRIES - 1], None):
-        answer = fetcher.get(url, id=generation_id)
-        if answer.status_code == 404:
-            return None
-        if answer.status_code == 200:
-            try:
-                return read_generation(answer.content)
-            except ValueError as error:
-                raise TachographError(f"{url}: {error}") from error
-        if wait is None or (answer.status_code != 429 and answer.status_code < 500):
-            break
-        with suppress(ValueError):
-            wait = float(answer.headers.get("Retry-After", wait))
-        time.sleep(min(wait, BACK_OFF_SECONDS[-1]))
+    answer = fetcher.get_patiently(url, id=generation_id)
+    if answer.status_code == 404:
+        return None
+    if answer.status_code == 200:
+        try:
+            return read_generation(answer.content)
+        except ValueError as error:
+            raise TachographError(f"{url}: {error}") from error
     why = ": is OPENROUTER_API_KEY right?" if answer.status_code in (401, 403) else ""
     raise TachographError(f"{url} answered {answer.status_code} {answer.reason_phrase}{why}")
 

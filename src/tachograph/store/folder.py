@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from tachograph.errors import StoreError
-from tachograph.store.database import sqlite_path, without_secret
+from tachograph.store.database import no_folder, sqlite_path, without_secret
 
 
 def journal_folder(url: str, named: Path | None = None) -> Path:
@@ -18,6 +18,8 @@ def journal_folder(url: str, named: Path | None = None) -> Path:
     named, under a hash of the URL without its secret.
     """
     path = sqlite_path(url)
+    if path is not None and not path.parent.is_dir():
+        raise no_folder(path)
     if named is None and path is not None:
         return path.with_name(path.name + ".journal")
     if path is None and url.startswith("sqlite"):
