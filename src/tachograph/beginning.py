@@ -10,7 +10,8 @@ from msgspec.structs import astuple
 from tachograph.core.ids import uuid7
 from tachograph.jobs import JobCall, Jobs
 from tachograph.live import Live
-from tachograph.openrouter.requests import RequestFacts, read_form, read_request
+from tachograph.openrouter.request_facts import RequestFacts
+from tachograph.openrouter.requests import read_form, read_request
 from tachograph.openrouter.text import fit
 from tachograph.operation import Operation, current_operation, place_of
 from tachograph.targets import Targets

@@ -36,6 +36,10 @@ LARGE_BYTES = 8 << 20
 class Overheard:
     """Stands between a call's bytes and the reader of its facts, and keeps the content."""
 
+    facts_only = False
+    chunks = 0
+    """Those of its answer count; this one serves a reader of facts alone."""
+
     def __init__(self, answer: Answer, capture: ContentCapture) -> None:
         self._answer = answer
         self._capture = capture

@@ -22,12 +22,16 @@ BODY = b"\n         \n" * 33 + b'{"id":"gen-1","usage":{"cost":1}}'
 class Heard:
     """A reader that keeps what it is given."""
 
+    facts_only = False
+
     def __init__(self) -> None:
         self.events: list[bytes] = []
         self.bodies: list[bytes] = []
         self.has_token = False
+        self.chunks = 0
 
     def event(self, data: bytes) -> None:
+        self.chunks += 1
         self.events.append(data)
         self.has_token = self.has_token or "ä".encode() in data
 

@@ -50,5 +50,5 @@ def _both(dialect: Dialect, kind: str, data: bytes) -> dict[str, Any]:
 
 def said(facts: dict[str, Any]) -> dict[str, Any]:
     """The facts that were said, without those that count and judge."""
-    judged = ("chunks", "has_token", "terminal", "failed")
+    judged = ("chunks", "has_token", "terminal", "failed", "facts_only")
     return {n: v for n, v in facts.items() if v is not None and n not in judged}

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tachograph.openrouter.requests import RequestFacts, read_form, read_request
+from tachograph.openrouter.request_facts import RequestFacts
+from tachograph.openrouter.requests import read_form, read_request
 
 KEY = "sk-or-v1-" + "0123456789abcdef" * 4
 SECRET = "Correct-Horse"
@@ -210,3 +211,23 @@ def test_odd_values_cost_only_themselves(name: str, odd: Any) -> None:
 def test_bodies_that_few_would_send(body: bytes) -> None:
     facts = read(body)
     assert (facts.model, facts.other) == ("a/b", None)
+
+
+SIMPLE: list[Any] = [None, True, False, 0, 1, 2**63, -(2**63), 0.5, 1e308, [], [{}], {}, [1, 2]]
+TEXTS = ["", "a/b:free", "x" * 300, KEY, "\0ä"]
+USUAL = ["model", "messages", "stream", "max_tokens", "temperature", "top_p", "tools", "user"]
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from([*USUAL, "session_id", "seed"]), st.sampled_from([*SIMPLE, *TEXTS])
+    )
+)
+def test_the_quick_way_sees_the_same(request: dict[str, Any]) -> None:
+    quick = read(request)
+    long_way = read({**request, "zz": 1})
+    assert long_way.other is not None
+    long_way.other.remove("zz")
+    long_way.other = long_way.other or None
+    for name in RequestFacts.__annotations__:
+        assert getattr(quick, name) == getattr(long_way, name)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from tachograph.core.decoding import Decoder, UndecodableError
+from tachograph.core.likeness import Likeness, is_plain
 from tachograph.core.skim import Skim
 from tachograph.core.sse import EventStream
 
@@ -21,6 +22,13 @@ _EVENTS = (b"data:", b"event:", b":", b"id:", b"retry:")
 
 class Reader(Protocol):
     """Reads the members of an answer."""
+
+    chunks: int
+
+    @property
+    def facts_only(self) -> bool:
+        """Events that differ in content alone say the same to it."""
+        ...
 
     @property
     def has_token(self) -> bool: ...
@@ -47,6 +55,8 @@ class Capture:
     _finished: bool = False
     _unsaid: bool = False
     _begun: bool = False
+    _likeness: Likeness | None = None
+    """Where what is the same again need not be read again."""
 
     def __init__(self, reader: Reader) -> None:
         self.reader = reader
@@ -77,12 +87,26 @@ class Capture:
             if self._events is None or not self._begun:
                 self._plain(piece, now_ns)
                 return
-            # the hot path: `_plain` for a stream whose first token is there
-            reader = self.reader
-            for event in self._events.feed(piece):
-                reader.event(event)
-            if self.first_token_ns is None and reader.has_token:
-                self.first_token_ns = now_ns
+            # the hot path: most pieces are one event that brings content and nothing else
+            reader, likeness = self.reader, self._likeness
+            if likeness is None:
+                self._read_events(self._events, piece, now_ns)
+                if self.first_token_ns is not None and reader.facts_only:
+                    self._likeness = Likeness()
+            elif (
+                (head := likeness.head)
+                and piece.startswith(head)
+                and piece.endswith(tail := likeness.tail)
+                and is_plain(piece, len(head), len(piece) - len(tail))
+                and self._events.at_rest
+            ):
+                reader.chunks += 1
+            else:
+                before = reader.chunks
+                for event in self._events.feed(piece):
+                    reader.event(event)
+                if reader.chunks == before + 1 and self._events.at_rest:
+                    likeness.learn(piece)
         elif self.undecodable is None:
             try:
                 for part in self._decoder.feed(piece):
@@ -123,15 +147,18 @@ class Capture:
         elif self._unsaid:
             self.binary = True
 
+    def _read_events(self, events: EventStream, piece: bytes, now_ns: int) -> None:
+        reader = self.reader
+        for event in events.feed(piece):
+            reader.event(event)
+        if self.first_token_ns is None and reader.has_token:
+            self.first_token_ns = now_ns
+
     def _plain(self, piece: bytes, now_ns: int) -> None:
         if not self._begun:
             self._look(piece)
         if self._events is not None:
-            reader = self.reader
-            for event in self._events.feed(piece):
-                reader.event(event)
-            if self.first_token_ns is None and reader.has_token:
-                self.first_token_ns = now_ns
+            self._read_events(self._events, piece, now_ns)
         elif self._skim is not None:
             self._skim.feed(piece)
         elif not self.binary and self.undecodable is None:

@@ -10,8 +10,12 @@ from time import time
 
 def by_name(headers: Iterable[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
     """Values by names in lower case; those of one name are joined by commas, as HTTP has it."""
-    named: dict[bytes, bytes] = {}
-    for name, value in headers:
+    pairs = list(headers)
+    named = {name.lower(): value for name, value in pairs}
+    if len(named) == len(pairs):  # as nearly always
+        return named
+    named = {}
+    for name, value in pairs:
         lower = name.lower()
         named[lower] = value if lower not in named else named[lower] + b"," + value
     return named

@@ -19,7 +19,7 @@ _LF, _CR = b"\n\r"
 class EventStream:
     """Fed with bytes, gives the data of each event that they complete."""
 
-    __slots__ = ("_after_cr", "_between", "_data", "_line", "_line_bytes", "_skim", "_started")
+    __slots__ = ("_after_cr", "_data", "_line", "_line_bytes", "_skim", "_started", "at_rest")
 
     def __init__(self) -> None:
         self._line: list[bytes] = []  # pieces of the line that is being read
@@ -28,11 +28,11 @@ class EventStream:
         self._data: list[bytes] = []  # data lines of the event that is being read
         self._after_cr = False
         self._started = False
-        self._between = True  # nothing of an event or a line is held
+        self.at_rest = True  # nothing of an event or a line is held
 
     def feed(self, piece: bytes) -> list[bytes]:
         # As servers send them: whole events of one data line each, most often one.
-        if self._between and piece.startswith(b"data: ") and piece.endswith(b"\n\n"):
+        if self.at_rest and piece.startswith(b"data: ") and piece.endswith(b"\n\n"):
             event = piece[6:-2]
             if _LF not in event and _CR not in event:
                 return [event]
@@ -64,7 +64,7 @@ class EventStream:
             else:
                 self._end_line(body, events)
         self._after_cr = piece.endswith(b"\r")
-        self._between = not (self._line_bytes or self._data or self._after_cr)
+        self.at_rest = not (self._line_bytes or self._data or self._after_cr)
         return events
 
     def _gather(self, part: bytes) -> None:

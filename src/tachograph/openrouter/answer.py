@@ -44,6 +44,8 @@ class Answer:
     """What an answer has said so far. Bytes are JSON as sent."""
 
     # What is not said stays at these: most answers say few of them.
+    facts_only: bool = True
+    """Events that differ in a piece of content alone say the same to it, once a token was there."""
     chunks: int = 0
     """JSON data events so far."""
     has_token: bool = False

@@ -14,53 +14,15 @@ from typing import Any, cast
 
 import msgspec
 
+from tachograph.openrouter.request_facts import INT64, RequestFacts, read_usual
 from tachograph.openrouter.text import fit, readings, redact, shallowly
-
-INT64 = 2**63 - 1
-
-
-class RequestFacts:
-    """What a request said of itself; None where it said nothing."""
-
-    model: str | None = None
-    stream: bool = False
-    max_tokens: int | None = None
-    temperature: float | None = None
-    top_p: float | None = None
-    reasoning_effort: str | None = None
-    response_format: str | None = None
-    tools: int | None = None
-    session_id: str | None = None
-    user_id: str | None = None
-    parameters: dict[str, Any] | None = None
-    other: list[str] | None = None
-
-    def as_fields(self) -> tuple[Any, ...]:
-        """The fields of `Call` from `request_model` to `parameters`."""
-        return (
-            self.model,
-            self.stream,
-            self.max_tokens,
-            self.temperature,
-            self.top_p,
-            self.reasoning_effort,
-            self.response_format,
-            self.tools,
-            self._parameters_json(),
-        )
-
-    def _parameters_json(self) -> str | None:
-        """The parameters as a JSON object, the names of other fields under `other_fields`."""
-        if self.parameters is None and self.other is None:
-            return None
-        parameters = dict(self.parameters or {})
-        if self.other is not None:
-            parameters["other_fields"] = sorted(self.other)[:32]
-        return redact(msgspec.json.encode(parameters).decode())
 
 
 def read_request(body: bytes) -> RequestFacts | None:
     """The facts of a JSON body; None for any other."""
+    usual = read_usual(body)
+    if usual is not None:
+        return usual
     if body[:1] not in _BEGINNINGS:
         return None
     fields = _fields(body)

@@ -16,7 +16,7 @@ import msgspec
 
 from tachograph.core.records import Call, Usage
 from tachograph.core.units import PICO
-from tachograph.openrouter.requests import INT64
+from tachograph.openrouter.request_facts import INT64
 from tachograph.openrouter.text import redact, repaired, text_of
 
 

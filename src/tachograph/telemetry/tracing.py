@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from opentelemetry.trace import Tracer, TracerProvider
 
 
+_SET = "_TRACER_PROVIDER"
+"""Where the API keeps the provider that the app has set; None: none so far."""
+
+
 class Bound(NamedTuple):
     """A provider, and what it gave us."""
 
@@ -32,18 +36,22 @@ class Tracing:
     def __init__(self, given: TracerProvider | None) -> None:
         self._given = given
         self._bound: Bound | None = None
+        self._unset: Bound | None = None
 
     def now(self) -> Bound:
-        provider = self._given or trace.get_tracer_provider()
         bound = self._bound
+        if bound is not None and bound is self._unset and getattr(trace, _SET, self) is None:
+            return bound  # until one is set, the API reads the environment at each call
+        provider = self._given or trace.get_tracer_provider()
         if bound is None or bound.provider is not provider:
             # two threads may do this at once: they find the same
             self._bound = bound = _bind(provider)
+            # the API's stand-in for a provider that nobody has set yet
+            self._unset = bound if isinstance(provider, ProxyTracerProvider) else None
         return bound
 
 
 def _bind(provider: TracerProvider) -> Bound:
-    # the API's stand-in for a provider that nobody has set yet
     if isinstance(provider, ProxyTracerProvider):
         return Bound(provider, None, None, App())
     tracer = provider.get_tracer(semconv.SCOPE, semconv.scope_version())
