@@ -3,13 +3,17 @@
     python child.py call DATABASE_URL BASE_URL THREADS    # calls, plain and streamed
     python child.py adopt DATABASE_URL                    # stores what dead processes left
     python child.py migrate DATABASE_URL REVISION KILL_AT # goes there, dies at that statement
+    python child.py obey DATABASE_URL BASE_URL            # does what it is told on standard input
 
 `call` acknowledges each answer that it has seen the end of on standard output, by its generation
-id; `adopt` says when it begins, and when all is done; `migrate` kills itself.
+id; `adopt` says when it begins, and when all is done; `migrate` kills itself. `obey` is told "call
+NUMBER", "flush SECONDS" or "close", and answers each with a line of JSON: how that went, and its
+status.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sys
@@ -77,6 +81,25 @@ def migrate(database: str, revision: str, kill_at: str) -> None:
         migrating.upgrade(engine, revision)
     else:
         migrating.downgrade(engine, revision)
+
+
+def obey(database: str, base_url: str) -> None:
+    recorder = Recorder(database, base_urls=[base_url])
+    asked = {"model": "openai/gpt-5-mini", "messages": [{"role": "user", "content": "q"}]}
+    with httpx.Client(transport=RecordingTransport(recorder)) as client:
+        for line in sys.stdin:
+            word, _, number = line.partition(" ")
+            done: object = None
+            if word == "call":
+                done = [
+                    client.post(base_url + "/chat/completions", json=asked).json()["id"]
+                    for _ in range(int(number))
+                ]
+            elif word == "flush":
+                done = recorder.flush(float(number))
+            else:
+                done = recorder.close(30)
+            say(json.dumps([done, recorder.status()._asdict()]))
 
 
 if __name__ == "__main__":
