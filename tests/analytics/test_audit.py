@@ -28,9 +28,10 @@ from tachograph.core.pricing import compute
 from tachograph.core.records import Price, PriceOverride
 from tachograph.core.units import microseconds
 from tachograph.openrouter.usage import read_usage
-from tachograph.store.database import open_engine
+from tachograph.store.database import open_engine, write_transaction
 from tachograph.store.migrate import ensure
 from tachograph.store.price_history import record_prices
+from tachograph.store.schema import reconciliations
 from tests.required import missing
 from tests.stored import NOON, store
 
@@ -234,6 +235,32 @@ def test_sums(engine: sa.Engine) -> None:
 def test_a_difference_where_nothing_was_to_pay_is_a_share_without_end(engine: sa.Engine) -> None:
     store(engine, row({"billed_usd": "0"}))
     assert unexplained_share(cost_audit(read_calls(engine), engine)) == Decimal("Infinity")
+
+
+@pytest.mark.parametrize(
+    ("computed", "generation", "reason"),
+    [
+        ("0.0021", "0.0021", "agrees"),
+        ("0.0021", "0.0021000005", "agrees"),
+        ("0.0021", "0.0031", "restated"),
+        ("0.0031", "0.0031", "restated"),
+        ("0.0077", "0.0021", "override"),
+        (None, "0.0031", "restated"),
+    ],
+)
+def test_what_generation_says_is_compared_as_well(
+    engine: sa.Engine, computed: str | None, generation: str, reason: str
+) -> None:
+    (call_id,) = store(engine, row({"billed_usd": "0.0021", "computed_usd": computed}))
+    with write_transaction(engine) as connection:
+        found = {"call_id": call_id, "asked_us": NOON, "found": True}
+        connection.execute(
+            sa.insert(reconciliations).values(**found, total_picousd=usd(generation))
+        )
+    audit = cost_audit(read_calls(engine), engine, tolerance=Decimal("1E-6"))
+    assert audit["reason"].to_list() == [reason]
+    assert audit["generation_usd"].to_list() == [usd(generation)]
+    assert len(differing(audit)) == (reason != "agrees")
 
 
 def recorded() -> list[Any]:

@@ -57,7 +57,8 @@ AUDIT = pl.Schema(
 
 `generation_usd`: what `/generation` said, where it was asked. `expected_usd`: what computed ought
 to be, which is billed, or with the user's own key what the provider asked. `difference_usd`:
-expected - computed. `reason`: why they differ (`reasons.REASONS`), or that they agree.
+expected - computed. `reason`: why they differ (`reasons.REASONS`), or that they agree. Calls of
+which the answer and `/generation` told different bills do not agree, whatever was computed.
 """
 
 _LOOKED_AT = tuple(
@@ -150,17 +151,24 @@ def _audited(frame: pl.LazyFrame, source: Source, tolerance: Decimal) -> pl.Lazy
 
 def _with_reasons(calls: pl.DataFrame, source: Source, tolerance: Decimal) -> pl.DataFrame:
     prices, totals = _read(source)
+    generation = pl.Series("generation_usd", [totals.get(id_) for id_ in calls["id"]], dtype=MONEY)
+    calls = calls.with_columns(generation)
     difference = pl.col("difference_usd")
-    differs = calls.select(difference.is_null() | (difference.abs() > tolerance)).to_series()
+    differs = calls.select(
+        difference.is_null() | (difference.abs() > tolerance) | _restated(tolerance)
+    ).to_series()
     reasons = [AGREES] * len(calls)
     for at, row in zip(
         differs.arg_true(), calls.filter(differs).iter_rows(named=True), strict=True
     ):
         reasons[at] = find_reason(_call(row), prices[row["model"]], tolerance)
-    return calls.with_columns(
-        pl.Series("generation_usd", [totals.get(id_) for id_ in calls["id"]], dtype=MONEY),
-        pl.Series("reason", reasons, dtype=REASON),
-    ).select(AUDIT.names())
+    return calls.with_columns(pl.Series("reason", reasons, dtype=REASON)).select(AUDIT.names())
+
+
+def _restated(tolerance: Decimal) -> pl.Expr:
+    """Whether `/generation` says another bill than the answer did."""
+    apart = (pl.col("generation_usd") - pl.col("billed_usd")).abs()
+    return (apart > tolerance).fill_null(value=False)
 
 
 def _read(source: Source) -> tuple[dict[str | None, list[Price]], dict[str, Decimal]]:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 Reason = Literal[
+    "restated",
     "cache_hit",
     "server_tool",
     "byok",
@@ -38,11 +39,12 @@ Reason = Literal[
 REASONS: tuple[Reason, ...] = get_args(Reason)
 """In the order in which they are tried.
 
-cache_hit: OpenRouter's own cache answered. server_tool: a tool or plugin ran whose work no token
-count tells. byok: the user's own provider key. free: a `:free` variant. insured: an empty or failed
-answer that is not charged. unbilled: the answer told no cost. tier, override, discount,
-endpoint_spread, price_changed: another price than the one used makes the bill. unpriced: no price
-was known, or a count was missing. unexplained: none of these.
+restated: `/generation` told another bill than the answer. cache_hit: OpenRouter's own cache
+answered. server_tool: a tool or plugin ran whose work no token count tells. byok: the user's own
+provider key. free: a `:free` variant. insured: an empty or failed answer that is not charged.
+unbilled: the answer told no cost. tier, override, discount, endpoint_spread, price_changed: another
+price than the one used makes the bill. unpriced: no price was known, or a count was missing.
+unexplained: none of these.
 """
 
 DATA_POLICY_DISCOUNT = Decimal("0.01")
@@ -70,10 +72,15 @@ class AuditedCall(msgspec.Struct, frozen=True, kw_only=True):
     finish_reason: str | None
     cache_status: str | None
     parameters: str | None
+    generation_usd: Decimal | None = None
+    """What `/generation` said that was charged; None where it was not asked."""
 
 
 def find_reason(call: AuditedCall, prices: Sequence[Price], tolerance: Decimal) -> Reason:
     """Why `computed_usd` is not `expected_usd`; `prices` are all rows of the call's model."""
+    billed, restated = call.usage.billed_usd, call.generation_usd
+    if billed is not None and restated is not None and abs(billed - restated) > tolerance:
+        return "restated"
     if call.cache_status == "HIT":
         return "cache_hit"
     if _tool_ran(call, tolerance):
