@@ -27,6 +27,13 @@ ENVIRONMENTS = {
         "pydantic-ai-slim[openai,openrouter]": "2.68.0",
     },
     "openai-2": {"litellm": "1.104.5", "openai[aiohttp]": "2.54.0"},
+    "instrumentations": {
+        "langfuse": "5.0.4",
+        "logfire": "5.2.0",
+        "openai": "3.52.0",
+        "openinference-instrumentation-openai": "0.1.66",
+        "opentelemetry-instrumentation-openai": "0.62.4",
+    },
     # each holds a package down that is newer in the first
     "bounded": {"instructor": "1.17.0", "langchain-openrouter": "0.2.9"},
 }

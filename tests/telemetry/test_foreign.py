@@ -208,36 +208,23 @@ def test_the_span_of_pydantic_ai_gets_our_attributes(
     assert "openrouter.cost" not in (agent_run.attributes or {})
 
 
-@pytest.mark.parametrize("stream", [False, True])
-def test_the_span_of_logfire_gets_our_attributes_while_it_lives(
-    sdk: Sdk,
-    call_with: Callable[..., Call],
-    usage: Usage,
-    *,
-    stream: bool,
+def test_the_span_of_openinference_gets_our_attributes_under_its_own_names(
+    sdk: Sdk, call_with: Callable[..., Call], usage: Usage
 ) -> None:
-    """Of a stream its span ends before the answer has come: there ours is beneath it."""
-    logfire = pytest.importorskip("logfire", reason="logfire is not installed")
-    from opentelemetry.sdk.trace.export import SimpleSpanProcessor
-
-    local = logfire.configure(
-        local=True,
-        send_to_logfire=False,
-        console=False,
-        additional_span_processors=[SimpleSpanProcessor(sdk.exporter)],
-    )
-    wire = Wire(Spans(local.config.get_tracer_provider()), call_with, usage)
-    with local.instrument_openai():
-        _chat(wire, stream=stream)
-    wire.write()
-    (call,) = wire.calls
-    by_id = {span.context.span_id.to_bytes(8): span for span in sdk.spans() if span.context}
-    span = by_id[call.span_id or b""]
-    assert (span.attributes or {})["openrouter.cost"] == 0.0051
-    assert is_foreign(call.trace_flags) is not stream
-    if stream:
-        assert span.name == "chat anthropic/claude-sonnet-4.5"
-        assert call.parent_span_id in by_id
+    """It is no CLIENT span and has no `gen_ai.operation.name`."""
+    spans = Spans(sdk.provider)
+    for kind, is_call in (("LLM", True), ("EMBEDDING", True), ("CHAIN", False)):
+        attributes = {"openinference.span.kind": kind}
+        tracer = sdk.provider.get_tracer("openinference.instrumentation.openai")
+        with tracer.start_as_current_span("x", attributes=attributes):
+            ids = spans.begin()
+            assert ids is not None
+            assert is_foreign(ids.trace_flags) is is_call
+            if is_call:
+                spans.enrich(call_with(ids), usage)
+    llm = sdk.spans()[0].attributes or {}
+    assert llm["openrouter.cost"] == 0.0051
+    assert "gen_ai.provider.name" not in llm
 
 
 def test_a_span_of_the_app_is_a_parent_and_not_the_call(

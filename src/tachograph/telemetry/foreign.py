@@ -1,8 +1,9 @@
 """Another instrumentation's span of the same call: told from the app's own, and enriched.
 
-OpenTelemetry's GenAI instrumentation of openai, pydantic-ai and logfire each have a live CLIENT
-span with `gen_ai.operation.name` around the request. A second span beside it would count the call
-twice, so that span gets our attributes instead.
+OpenTelemetry's GenAI instrumentation of openai, OpenLLMetry's, pydantic-ai and logfire each have a
+live CLIENT span with `gen_ai.operation.name` around the request; OpenInference has an INTERNAL one
+of a kind of its own. A second span beside it would count the call twice, so that span gets our
+attributes instead.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from tachograph.telemetry.attributes import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from opentelemetry.trace import Span
 
     from tachograph.core.records import Call, Cost, Usage
@@ -30,15 +33,20 @@ if TYPE_CHECKING:
 _NO_CALLS = frozenset(
     {"create_agent", "execute_tool", "invoke_agent", "invoke_workflow", "plan", "retrieval"}
 )
+_OPENINFERENCE_CALLS = frozenset({"LLM", "EMBEDDING", "RERANKER"})
 
 
 def is_the_call(span: Span) -> bool:
     """Whether this live span of somebody else claims to be the call that begins under it."""
-    if getattr(span, "kind", None) is not SpanKind.CLIENT or not span.is_recording():
+    # attributes are looked at last: reading them takes three microseconds of the caller
+    if getattr(span, "kind", None) is SpanKind.CLIENT:
+        operation = _attributes(span).get(names.GEN_AI_OPERATION_NAME)
+        claims = operation is not None and operation not in _NO_CALLS
+    elif _is_of_openinference(span):
+        claims = _attributes(span).get(names.OPENINFERENCE_KIND) in _OPENINFERENCE_CALLS
+    else:
         return False
-    attributes: Any = getattr(span, "attributes", None) or {}
-    operation = attributes.get(names.GEN_AI_OPERATION_NAME)
-    return operation is not None and operation not in _NO_CALLS
+    return claims and span.is_recording()
 
 
 def enrich(span: Span, call: Call, usage: Usage | None, cost: Cost, dialect: Dialect) -> None:
@@ -47,13 +55,24 @@ def enrich(span: Span, call: Call, usage: Usage | None, cost: Cost, dialect: Dia
     It may cover several sendings of a request: the attributes are of the last, and each that
     failed is an event.
     """
-    span.set_attribute(names.GEN_AI_PROVIDER_NAME, names.PROVIDER)
+    if not _is_of_openinference(span):  # which has other names for the rest
+        span.set_attribute(names.GEN_AI_PROVIDER_NAME, names.PROVIDER)
     for name, value in end_attributes(call, usage, cost, dialect).items():
         if name.startswith("openrouter.") or name == names.GEN_AI_USAGE_COST:
             span.set_attribute(name, value)
     for event in (first_token(call), _failure(call)):
         if event is not None:
             span.add_event(event.name, event.attributes, event.at_us * 1000)
+
+
+def _is_of_openinference(span: Span) -> bool:
+    scope = getattr(span, "instrumentation_scope", None)
+    return scope is not None and scope.name.startswith("openinference.")
+
+
+def _attributes(span: Span) -> Mapping[str, Any]:
+    """Those of a span of the SDK; the API has no means to read them."""
+    return getattr(span, "attributes", None) or {}
 
 
 def _failure(call: Call) -> Event | None:

@@ -63,6 +63,9 @@ GEN_AI_USAGE_REASONING: Final = "gen_ai.usage.reasoning.output_tokens"
 # would make this a name and a namespace at once
 GEN_AI_USAGE_COST: Final = "gen_ai.usage.cost"
 
+# how OpenInference marks its span of a call
+OPENINFERENCE_KIND: Final = "openinference.span.kind"
+
 # ours
 OPENROUTER_ATTEMPT: Final = "openrouter.attempt"
 OPENROUTER_CACHE_STATUS: Final = "openrouter.cache_status"
