@@ -74,6 +74,7 @@ def _left(client: openai.OpenAI, server: FakeOpenRouter) -> None:
 
 def main(by: str, url: str) -> None:
     made = _instrumented(by)
+    provider: Any = trace.get_tracer_provider()
     told: dict[str, Any] = {}
     known = 0
     with (
@@ -86,6 +87,7 @@ def main(by: str, url: str) -> None:
             EXPORTER.clear()
             ask(client, server)
             recorder.flush()
+            provider.force_flush()
             calls = read_calls(url)[known:]
             known += len(calls)
             columns = ["outcome", "span_id", "parent_span_id", "trace_id"]
