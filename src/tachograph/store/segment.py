@@ -5,6 +5,7 @@ A `flock` tells the living from the dead, since the kernel frees it when a proce
 
 from __future__ import annotations
 
+import errno
 import mmap
 import os
 import threading
@@ -53,7 +54,7 @@ class Segment:
             raise
         if written != len(record):
             os.ftruncate(self.fd, self.size)
-            raise OSError(f"only {written} of {len(record)} bytes could be written")
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         self.size += written
 
     def read(self, at: int, size: int) -> bytes:
