@@ -78,7 +78,13 @@ def db(tmp_path: Path) -> str:
                 latency_seconds=1.5,
                 input_tokens=1000,
             ),
-            row(timedelta(hours=1), model="b/small", provider="P", spent_picousd=Decimal("0.25")),
+            row(
+                timedelta(hours=1),
+                model="b/small",
+                provider="P",
+                spent_picousd=Decimal("0.25"),
+                billed_picousd=Decimal("0.25"),
+            ),
             row(timedelta(hours=2), model="b/small", outcome="failed", http_status=502),
         ],
     )

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
+import subprocess
+import sys
+from decimal import Decimal
+from pathlib import Path
 
+import polars as pl
 import pytest
 
 from tachograph import settings
@@ -82,6 +87,10 @@ def test_the_environment_names_the_database(
         (["gestern"], 2, "gestern"),
         (["--format", "xml"], 2, "xml"),
         (["--where", "nonsense = 1"], 2, "nonsense"),
+        (["--to", "report.xls"], 2, ".parquet"),
+        (["--to", "report.csv", "--format", "json"], 2, ".json"),
+        (["--plot", "plot.gif"], 2, ".svg"),
+        (["hours", "--plot", "plot.svg"], 2, "no plot of hours"),
         (["tags"], 2, "--by"),
         (["models", "--by", "team"], 2, "--by"),
     ],
@@ -109,6 +118,7 @@ def test_errors(tachograph: Run, arguments: list[str], status: int, says: str) -
         (["retries"], {"model": "b/small", "operations": 2, "retried": 0}),
         (["cache"], {"model": "b/small", "saved_usd": None}),
         (["cost"], {"model": "b/small", "spent_usd_per_success": "0.25"}),
+        (["audit"], {"reason": "unpriced", "calls": 1, "billed_usd": "0.25"}),
     ],
 )
 def test_each_kind(
@@ -138,3 +148,86 @@ def test_a_long_table_is_cut_and_says_so(
     assert ran.err == "1 line more: --top 2 shows all\n"
     assert len(tachograph("report", "--db", db, "--format", "json").json) == 2
     assert "a/big" in tachograph("report", "--db", db, "--top", "2").out
+
+
+def test_markdown_for_a_page(tachograph: Run, db: str) -> None:
+    lines = tachograph("report", "--db", db, "--format", "md").out.splitlines()
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line]
+    assert cells[0][:3] == ["model", "calls", "failed"]
+    assert {cell[-1] for cell in cells[1][1:3]} == {":"}
+    assert cells[2][0] == "b/small"
+    assert cells[4][-1] == "0.250000000001+"
+    assert lines[-2:] == ["", "+ and 1 call whose cost is not known"]
+    assert len({len(line) for line in lines[:5]}) == 1
+
+
+@pytest.mark.parametrize("kind", [[], ["sessions"], ["audit"], ["errors"]])
+def test_parquet_is_what_json_says(
+    tachograph: Run, db: str, tmp_path: Path, kind: list[str]
+) -> None:
+    to = tmp_path / "report.parquet"
+    ran = tachograph("report", *kind, "--db", db, "--to", str(to))
+    assert (ran.out, ran.err, ran.status) == ("", "", 0)
+    found = pl.read_parquet(to)
+    said = tachograph("report", *kind, "--db", db, "--format", "json").json
+    assert [list(row) for row in said] == [found.columns] * len(found)
+    for row, exact in zip(said, found.iter_rows(named=True), strict=True):
+        for name, value in exact.items():
+            if isinstance(value, Decimal):
+                assert value == Decimal(row[name])
+            elif isinstance(value, str | int | float | None):
+                assert row[name] == value
+
+
+def test_the_name_of_a_file_says_its_form(tachograph: Run, db: str, tmp_path: Path) -> None:
+    for name, begins in {"a.csv": "model,calls", "a.json": "[\n", "a.md": "| model"}.items():
+        assert tachograph("report", "--db", db, "--to", str(tmp_path / name)).out == ""
+        assert (tmp_path / name).read_text().startswith(begins)
+    assert sorted(path.name for path in tmp_path.glob("*a.*")) == ["a.csv", "a.json", "a.md"]
+
+
+def test_a_file_that_cannot_be_written_is_told_in_a_line(tachograph: Run, db: str) -> None:
+    ran = tachograph("report", "--db", db, "--to", "/nowhere/report.csv")
+    assert (ran.out, ran.status, ran.err.count("\n")) == ("", 1, 1)
+    assert "No such file or directory" in ran.err
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        (["models"], ["b/small", "spent (USD)"]),
+        (["days"], ["day (UTC)", "b/small"]),
+        (["latency"], ["a/big", "p99"]),
+        (["errors"], ["calls that went wrong"]),
+        (["audit"], ["unpriced"]),
+        (["cost"], ["USD per 1,000 calls"]),
+        (["tags", "--by", "team"], ["(unknown)"]),
+    ],
+)
+def test_a_plot_beside_the_table(
+    tachograph: Run, db: str, tmp_path: Path, kind: list[str], words: list[str]
+) -> None:
+    to = tmp_path / "plot.svg"
+    ran = tachograph("report", *kind, "--db", db, "--plot", str(to))
+    assert (ran.err, ran.status) == ("", 0)
+    assert len(ran.out.splitlines()) > 2
+    picture = to.read_text(encoding="utf-8")
+    for word in words:
+        assert word in picture
+
+
+@pytest.mark.parametrize("module", ["altair", "vl_convert"])
+def test_what_a_plot_lacks_is_named_in_one_line(
+    tachograph: Run, db: str, tmp_path: Path, module: str
+) -> None:
+    code = f"""if True:
+        import sys
+        sys.modules[{module!r}] = None
+        from tachograph.cli import main
+        sys.argv = ["tachograph", "report", "--db", {db!r}, "--plot", {str(tmp_path / "x.png")!r}]
+        main()
+    """
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (ran.returncode, ran.stdout) == (1, "")
+    lacks = f"{module} is not installed, which this needs: pip install 'tachograph[plots]'"
+    assert ran.stderr == f"tachograph: {lacks}\n"

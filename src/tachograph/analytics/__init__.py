@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tachograph.analytics.calendar import by_day, by_hour, day, hour
     from tachograph.analytics.comparison import compare, top
     from tachograph.analytics.contents import CONTENTS, scan_content
-    from tachograph.analytics.exporting import FORMATS, write_frame
+    from tachograph.analytics.exporting import FORMATS, parquet_bytes, write_frame
     from tachograph.analytics.failures import cost_per_success, errors, retries
     from tachograph.analytics.frames import count_calls, latest, read_calls, scan_calls
     from tachograph.analytics.latencies import latency
@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from tachograph.analytics.scanning import explain_sql
     from tachograph.analytics.schema import CALLS
     from tachograph.analytics.summary import REPORT_COLUMNS, Quantiles, total
+    from tachograph.analytics.watching import watched_calls
 
 _HOME = {
     "AUDIT": "audit",
@@ -93,6 +94,7 @@ _HOME = {
     "latest": "frames",
     "operations": "operation_rows",
     "pareto_front": "pareto",
+    "parquet_bytes": "exporting",
     "plot_audit": "plots",
     "plot_failures": "plots",
     "plot_latency": "plots",
@@ -109,6 +111,7 @@ _HOME = {
     "tag": "reports",
     "top": "comparison",
     "total": "summary",
+    "watched_calls": "watching",
     "where": "reports",
     "write_frame": "exporting",
     "unexplained_share": "audit",
@@ -152,6 +155,7 @@ __all__ = [
     "latest",
     "operations",
     "pareto_front",
+    "parquet_bytes",
     "plot_audit",
     "plot_failures",
     "plot_latency",
@@ -169,6 +173,7 @@ __all__ = [
     "top",
     "total",
     "unexplained_share",
+    "watched_calls",
     "where",
     "write_frame",
 ]

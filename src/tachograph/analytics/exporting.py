@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import polars as pl
+import polars.selectors as cs
 
 _ISO = "%Y-%m-%dT%H:%M:%S%.6fZ"
 
@@ -32,6 +35,27 @@ def write_frame(frame: pl.LazyFrame, to: Path) -> None:
         part.replace(to)
     finally:
         part.unlink(missing_ok=True)
+
+
+def parquet_bytes(frame: Any) -> bytes:
+    """A file of Parquet with the rows of a frame, polars' or any with `columns` and `iter_rows()`.
+
+    Words are text. Raises ValueError where a column has values of more than one type.
+    """
+    if not isinstance(frame, pl.DataFrame):
+        columns = list(zip(*frame.iter_rows(), strict=True)) or [()] * len(frame.columns)
+        try:
+            frame = pl.DataFrame(
+                [
+                    pl.Series(name, values)
+                    for name, values in zip(frame.columns, columns, strict=True)
+                ]
+            )
+        except TypeError as error:
+            raise ValueError(str(error).splitlines()[0]) from None
+    file = BytesIO()
+    frame.with_columns(cs.enum().cast(pl.String)).write_parquet(file)
+    return file.getvalue()
 
 
 def _with_iso_instants(frame: pl.LazyFrame) -> pl.LazyFrame:

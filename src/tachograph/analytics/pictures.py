@@ -15,19 +15,27 @@ PICTURES = (".png", ".svg", ".html")
 """What the name of a picture may end with."""
 
 _FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'DejaVu Sans', sans-serif"
+WORDS, GRID = "#3c4450", "#e3e6ea"
 _STYLE: dict[str, Any] = {
     "font": _FONT,
     "view": {"stroke": None},
     "axis": {
-        "labelColor": "#3c4450",
-        "titleColor": "#3c4450",
+        "labelColor": WORDS,
+        "titleColor": WORDS,
         "titleFontWeight": "normal",
-        "gridColor": "#e3e6ea",
+        "gridColor": GRID,
         "labelFontSize": 11,
         "titleFontSize": 11,
         "titlePadding": 8,
     },
-    "legend": {"labelColor": "#3c4450", "titleColor": "#3c4450", "titleFontWeight": "normal"},
+    "legend": {"labelColor": WORDS, "titleColor": WORDS, "titleFontWeight": "normal"},
+}
+_NARROW_STEP = 42
+_NAMES_ABOVE = {
+    "labelAlign": "left",
+    "labelBaseline": "bottom",
+    "labelOffset": -11,
+    "labelPadding": -2,
 }
 
 
@@ -44,11 +52,20 @@ def save_plot(plot: Plot, to: Path) -> None:
         to.write_text(vl_convert.vegalite_to_html(_styled(plot), bundle=True), encoding="utf-8")
 
 
-def svg(plot: Plot, *, width: int | None = None) -> str:
-    """A plot as SVG, in this width in all (pixels), labels included."""
+def svg(plot: Plot, *, width: int | None = None, narrow: bool = False) -> str:
+    """A plot as SVG, in this width in all (pixels), labels included.
+
+    A narrow one has the names of its rows above these instead of beside them.
+    """
+    spec = _styled(plot)
     if width is not None:
-        plot = plot.properties(width=width, autosize={"type": "fit-x", "contains": "padding"})
-    return vl_convert.vegalite_to_svg(_styled(plot))
+        spec |= {"width": width, "autosize": {"type": "fit-x", "contains": "padding"}}
+    if narrow and isinstance(spec["height"], dict):
+        spec["height"] = {"step": _NARROW_STEP}
+        for layer in spec["layer"]:
+            layer["encoding"]["y"]["axis"] |= _NAMES_ABOVE
+            layer["encoding"]["y"]["scale"] = {"paddingInner": 0.62, "paddingOuter": 0.4}
+    return vl_convert.vegalite_to_svg(spec)
 
 
 def _styled(plot: Plot) -> dict[str, Any]:

@@ -25,7 +25,7 @@ MOST_BARS = 20
 """The first rows of a report are drawn; a plot of more is a wall."""
 
 BAR, STRONG, MIDDLE, FAINT = "#3b78bd", "#17406f", "#5b8fc9", "#a9c5e6"
-STACK = ("#17406f", "#3f7fc6", "#86b4e0", "#c96f1e", "#f2c078", "#b9bec6")
+STACK = ("#17406f", "#3f7fc6", "#86b4e0", "#c96f1e", "#f2c078", "#9097a1")
 """Neighbours differ in grey too."""
 RULE, WORDS, PAPER = "#8a9099", "#3c4450", "#ffffff"
 WIDTH = 560
@@ -63,7 +63,7 @@ def plot_spend_by_day(calls: pl.LazyFrame | pl.DataFrame, key: str = "model") ->
     )
     chart: alt.Chart = rows.plot.bar(
         x=alt.X("yearmonthdate(day):T", title="day (UTC)", axis=_axis("%b %-d", grid=False)),
-        y=alt.Y("spent_usd:Q", title="spent (USD)", axis=_axis("~g")),
+        y=alt.Y("spent_usd:Q", title="spent (USD)", axis=_axis("~f")),
         color=_colour(alt.Color, "label", series, STACK, columns=2),
         order=alt.Order("order:Q"),
     )
@@ -181,7 +181,7 @@ def plot_pareto(report: pl.DataFrame, *, width: int = WIDTH) -> Plot:
     return alt.LayerChart(layer=[dots, *names]).properties(width=width, height=height)
 
 
-def _bars(rows: pl.DataFrame, name: str, title: str, *, format_: str = "~g") -> Plot:
+def _bars(rows: pl.DataFrame, name: str, title: str, *, format_: str = "~f") -> Plot:
     """A bar for each row, as long as its `name`, with its `label` before and `said` behind it."""
     rows = rows.select("label", "said", pl.col(name).cast(pl.Float64))
     most: float = rows.select(pl.col(name).max().fill_null(0)).item() or 1.0
@@ -189,7 +189,7 @@ def _bars(rows: pl.DataFrame, name: str, title: str, *, format_: str = "~g") -> 
         f"{name}:Q",
         title=title,
         # room for what is said behind the longest bar
-        scale=alt.Scale(domain=[0, 1.3 * most], nice=False),
+        scale=alt.Scale(domain=[0, 1.35 * most], nice=False),
         axis=_axis(format_, tickCount=5),
     )
     bars = rows.plot.bar(x=x, y=_rows(rows), color=alt.value(BAR))
@@ -228,7 +228,8 @@ def _colour(
     channel: Any, name: str, words: Sequence[str], colours: Sequence[str], **more: Any
 ) -> Any:
     scale = alt.Scale(domain=list(words), range=list(colours[: len(words)]))
-    return channel(f"{name}:N", scale=scale, sort=list(words), legend=_legend(**more))
+    legend = _legend(**more) if words else None  # an empty one has no size, and no plot then has
+    return channel(f"{name}:N", scale=scale, sort=list(words), legend=legend)
 
 
 def _labelled(report: pl.DataFrame) -> pl.DataFrame:

@@ -25,6 +25,9 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+EXTRAS = {"altair": "plots", "vl_convert": "plots", "psycopg": "postgres", "httpx2": "httpx2"}
+"""Modules that come with an extra, and which."""
+
 
 def main() -> None:
     """Run the command line; the exit status is 0, 1 for an error, 2 for bad usage."""
@@ -34,6 +37,11 @@ def main() -> None:
         _fail(str(error))
     except OSError as error:
         _fail(f"{error.strerror}: {error.filename}" if error.filename else str(error))
+    except ModuleNotFoundError as error:
+        if error.name not in EXTRAS:
+            raise
+        extra = f"pip install 'tachograph[{EXTRAS[error.name]}]'"
+        _fail(f"{error.name} is not installed, which this needs: {extra}")
     except Exception as error:  # a bug: one line for people, the whole story when asked for
         if "--traceback" in sys.argv:
             raise

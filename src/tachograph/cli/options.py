@@ -17,8 +17,10 @@ class Format(StrEnum):
     """How an answer is written."""
 
     TABLE = "table"
+    MARKDOWN = "md"
     JSON = "json"
     CSV = "csv"
+    PARQUET = "parquet"
 
 
 def parse_instant(text: str) -> datetime:
@@ -57,5 +59,8 @@ Until = Annotated[
     ),
 ]
 OutputFormat = Annotated[
-    Format, typer.Option("--format", help="A table for people, or JSON or CSV for programs.")
+    Format,
+    typer.Option(
+        "--format", help="A table or Markdown for people; JSON, CSV or Parquet for programs."
+    ),
 ]

@@ -1,4 +1,4 @@
-"""Answers to standard output as a table, JSON or CSV; everything else to standard error.
+"""Answers to standard output, in one of the forms of `Format`; everything else to standard error.
 
 A column's name tells its unit, and so how people see it: `_usd` is money, shown with as many
 digits as the column needs to be true; `_seconds`, `_at`, `_rate`. In JSON and CSV money is digits,
@@ -21,17 +21,20 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from tachograph.cli.markdown import table_lines
 from tachograph.cli.options import Format
+from tachograph.errors import TachographError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from rich.console import JustifyMethod
 
 stderr = Console(stderr=True, highlight=False)
 """Where progress, hints and warnings go."""
 
 UNKNOWN = "-"
 _NATURAL_WIDTH = 10_000
-_NUMBERS = ("_seconds", "_tokens", "_usd", "_rate")
 
 
 class Frame(Protocol):
@@ -65,17 +68,20 @@ def show(
 ) -> None:
     """Write a frame to standard output.
 
-    For the table, `headings` chooses the columns and what stands above each, and `total` is a
+    For tables, `headings` chooses the columns and what stands above each, and `total` is a
     last line below all. `more` names columns whose values get a `+` where another column counts
-    what they leave out. JSON and CSV have every column under its own name, and no total.
+    what they leave out. JSON, CSV and Parquet have every column under its own name, and no total.
     """
     if form is Format.JSON:
         write_json(list(as_objects(frame)))
     elif form is Format.CSV:
-        _write_csv(frame)
+        write_csv(frame)
+    elif form is Format.PARQUET:
+        _write_parquet(frame)
+    elif form is Format.MARKDOWN:
+        _write_markdown(grid(frame, headings, total, more), title)
     else:
-        headings = headings or {name: name for name in frame.columns}
-        _write_table(frame, headings, title, total, more or {})
+        _write_table(grid(frame, headings, total, more), title)
 
 
 def plain(value: Any) -> Any:
@@ -121,7 +127,8 @@ def as_objects(frame: Frame) -> Iterator[dict[str, Any]]:
         yield {name: plain(value) for name, value in zip(frame.columns, row, strict=True)}
 
 
-def _write_csv(frame: Frame, *, head: bool = True) -> None:
+def write_csv(frame: Frame, *, head: bool = True) -> None:
+    """Write the rows as CSV to standard output."""
     writer = csv.writer(sys.stdout, lineterminator="\n")
     if head:
         writer.writerow(frame.columns)
@@ -135,14 +142,43 @@ def _flat(value: Any) -> Any:
     return plain(value)
 
 
-def _write_table(
+@dataclass
+class Grid:
+    """A table as people see it: its headings, and the cells of each column, in one width."""
+
+    headings: list[str]
+    columns: list[list[Text]]
+    footer: list[Text]
+    """The total of each column; empty texts where there is none."""
+    numbers: list[bool]
+    """Which columns are of numbers."""
+
+
+def grid(
     frame: Frame,
-    headings: Mapping[str, str],
-    title: str | None,
-    total: Mapping[str, Any] | None,
-    more: Mapping[str, str],
-) -> None:
+    headings: Mapping[str, str] | None = None,
+    total: Mapping[str, Any] | None = None,
+    more: Mapping[str, str] | None = None,
+) -> Grid:
+    """A frame in words, as `show` explains."""
+    headings = headings or {name: name for name in frame.columns}
+    total, more = total or {}, more or {}
     rows = [dict(zip(frame.columns, row, strict=True)) for row in frame.iter_rows()]
+    lines = [*rows, total]
+    made = Grid(list(headings.values()), [], [], [])
+    for name in headings:
+        *cells, last = column_cells(name, [line.get(name) for line in lines])
+        if name in more and any(line.get(more[name]) for line in lines):
+            for cell, line in zip([*cells, last], lines, strict=True):
+                cell.append("+" if line.get(more[name]) and line.get(name) is not None else " ")
+        made.columns.append(cells)
+        made.footer.append(last if name in total else Text())
+        made.numbers.append(any(_is_number(row[name]) for row in rows))
+    return made
+
+
+def _write_table(shown: Grid, title: str | None) -> None:
+    has_total = any(shown.footer) and any(len(cells) > 1 for cells in shown.columns)
     table = Table(
         box=box.SIMPLE,
         title=title,
@@ -151,24 +187,12 @@ def _write_table(
         pad_edge=False,
         collapse_padding=True,
         show_edge=False,
-        show_footer=total is not None and len(rows) > 1,
+        show_footer=has_total,
     )
-    lines = [*rows, total or {}]
-    columns = []
-    for name, heading in headings.items():
-        *cells, last = column_cells(name, [line.get(name) for line in lines])
-        if name in more and any(line.get(more[name]) for line in lines):
-            for cell, line in zip([*cells, last], lines, strict=True):
-                cell.append("+" if line.get(more[name]) and line.get(name) is not None else " ")
-        is_number = any(_is_number(row[name]) for row in rows)
-        table.add_column(
-            heading,
-            footer=last if name in (total or {}) else "",
-            justify="right" if is_number else "left",
-            overflow="fold",
-        )
-        columns.append(cells)
-    for across in zip(*columns, strict=True):
+    for heading, last, number in zip(shown.headings, shown.footer, shown.numbers, strict=True):
+        justify: JustifyMethod = "right" if number else "left"
+        table.add_column(heading, footer=last, justify=justify, overflow="fold")
+    for across in zip(*shown.columns, strict=True):
         table.add_row(*across)
     # a pipe has no width: whoever reads it gets whole lines
     width = None if sys.stdout.isatty() else _NATURAL_WIDTH
@@ -179,47 +203,26 @@ def _write_table(
     console.print(table)
 
 
-class Stream:
-    """Rows that come bit by bit, in one form: JSON is an object a line, the head comes once."""
+def _write_markdown(shown: Grid, title: str | None) -> None:
+    rows = [[cell.plain for cell in across] for across in zip(*shown.columns, strict=True)]
+    if len(rows) > 1 and any(shown.footer):
+        rows.append([cell.plain for cell in shown.footer])
+    if title is not None:
+        sys.stdout.write(f"### {title}\n\n")
+    sys.stdout.writelines(f"{line}\n" for line in table_lines(shown.headings, shown.numbers, rows))
 
-    def __init__(self, form: Format, headings: Mapping[str, str]) -> None:
-        self._form = form
-        self._headings = headings
-        self._widths = {name: len(heading) for name, heading in headings.items()}
-        self._begun = False
 
-    def write(self, frame: Frame) -> None:
-        """Write these rows, so that they are seen at once."""
-        if self._form is Format.JSON:
-            lines = [msgspec.json.encode(row).decode() for row in as_objects(frame)]
-        elif self._form is Format.CSV:
-            _write_csv(frame, head=not self._begun)
-            lines = []
-        else:
-            lines = list(self._lines(frame))
-        self._begun = True
-        sys.stdout.write("".join(f"{line}\n" for line in lines))
-        sys.stdout.flush()
+def _write_parquet(frame: Frame) -> None:
+    from tachograph.analytics import parquet_bytes
 
-    def _lines(self, frame: Frame) -> Iterator[str]:
-        rows = list(frame.iter_rows())
-        columns = []
-        for name in self._headings:
-            place = frame.columns.index(name)
-            cells = [cell.plain for cell in column_cells(name, [row[place] for row in rows])]
-            self._widths[name] = max(self._widths[name], *map(len, cells), 0)
-            columns.append(cells)
-        if not self._begun:
-            yield self._line(self._headings.values())
-        for line in zip(*columns, strict=True):
-            yield self._line(line)
-
-    def _line(self, cells: Iterable[str]) -> str:
-        padded = (
-            cell.rjust(width) if name.endswith(_NUMBERS) else cell.ljust(width)
-            for cell, (name, width) in zip(cells, self._widths.items(), strict=True)
-        )
-        return "  ".join(padded).rstrip()
+    if sys.stdout.isatty():
+        raise TachographError("Parquet is nothing to look at: add --to FILE.parquet, or > FILE")
+    try:
+        content = parquet_bytes(frame)
+    except ValueError as error:
+        raise TachographError(f"Parquet needs one type for each column: {error}") from None
+    sys.stdout.flush()
+    sys.stdout.buffer.write(content)
 
 
 def column_cells(name: str, values: Sequence[Any]) -> list[Text]:

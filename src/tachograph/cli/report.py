@@ -1,16 +1,27 @@
-"""`tachograph report`: latency, failures, tokens and money of calls, grouped."""
+"""`tachograph report`: latency, tokens and cost of calls, as a table, a plot or a page."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from enum import StrEnum
+import sys
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from tachograph import analytics
+from tachograph.cli.into import To, form_of, into
+from tachograph.cli.kinds import (
+    HEADINGS,
+    UNKNOWN_COSTS,
+    WITHOUT_PLOT,
+    Kind,
+    made,
+    plot,
+    summary_headings,
+)
 from tachograph.cli.options import DEFAULT_DB, Db, Format, OutputFormat, Since, Until
 from tachograph.cli.output import counted, show, stderr
+from tachograph.cli.reading import read_with_progress
 
 MANY = 1_000_000
 """From so many calls on, quantiles are read from histograms."""
@@ -18,108 +29,10 @@ MOST_LINES = 100
 """A table for people has no more, unless they ask for it."""
 
 
-class Kind(StrEnum):
-    """What calls are grouped by, or looked at for."""
-
-    MODELS = "models"
-    PROVIDERS = "providers"
-    BOTH = "models-providers"
-    DAYS = "days"
-    HOURS = "hours"
-    SESSIONS = "sessions"
-    USERS = "users"
-    NAMES = "names"
-    TAGS = "tags"
-    LATENCY = "latency"
-    ERRORS = "errors"
-    RETRIES = "retries"
-    CACHE = "cache"
-    COST = "cost"
-
-
-_FUNCTIONS = {
-    Kind.MODELS: "by_model",
-    Kind.PROVIDERS: "by_provider",
-    Kind.BOTH: "by_model_and_provider",
-    Kind.DAYS: "by_day",
-    Kind.HOURS: "by_hour",
-    Kind.SESSIONS: "by_session",
-    Kind.USERS: "by_user",
-    Kind.NAMES: "by_name",
-    Kind.LATENCY: "latency",
-    Kind.ERRORS: "errors",
-    Kind.RETRIES: "retries",
-    Kind.COST: "cost_per_success",
-}
-"""Those of `analytics` that need nothing but the calls."""
-
-_SUMMARY = {
-    "calls": "calls",
-    "failure_rate": "failed",
-    "latency_p50_seconds": "p50 s",
-    "latency_p95_seconds": "p95 s",
-    "first_token_p50_seconds": "first",
-    "output_tokens_per_second": "tok/s",
-    "input_tokens": "in",
-    "output_tokens": "out",
-    "spent_usd": "spent USD",
-}
-_HEADINGS: dict[Kind, Mapping[str, str]] = {
-    Kind.LATENCY: {
-        "model": "model",
-        "calls": "calls",
-        "latency_p50_seconds": "p50 s",
-        "latency_p95_seconds": "p95 s",
-        "latency_p99_seconds": "p99 s",
-        "latency_max_seconds": "max s",
-        "first_token_p50_seconds": "first p50",
-        "first_token_p95_seconds": "first p95",
-        "output_tokens_per_second": "tok/s",
-    },
-    Kind.ERRORS: {
-        "outcome": "outcome",
-        "error_type": "error",
-        "http_status": "status",
-        "calls": "calls",
-        "share": "share",
-        "models": "models",
-        "providers": "providers",
-        "last_at": "last",
-        "message": "message",
-    },
-    Kind.RETRIES: {
-        "model": "first model",
-        "operations": "operations",
-        "retried": "retried",
-        "recovered": "recovered",
-        "given_up": "given up",
-        "recovery_rate": "recovery",
-        "resends": "re-sendings",
-        "waiting_seconds": "waited s",
-    },
-    Kind.CACHE: {
-        "model": "model",
-        "calls": "calls",
-        "input_tokens": "in",
-        "cache_read_input_tokens": "read",
-        "cache_write_input_tokens": "written",
-        "cached_input_rate": "cached",
-        "answers_from_cache": "answers",
-        "saved_usd": "saved USD",
-    },
-    Kind.COST: {
-        "model": "model",
-        "calls": "calls",
-        "completed": "completed",
-        "spent_usd": "spent USD",
-        "wasted_usd": "wasted USD",
-        "spent_usd_per_success": "USD per success",
-    },
-}
-
-
 def report(
-    kind: Annotated[Kind, typer.Argument(help="What to group by, or to look at.")] = Kind.MODELS,
+    kind: Annotated[
+        Kind | None, typer.Argument(help="What to group by, or to look at.", show_default="models")
+    ] = None,
     db: Db = DEFAULT_DB,
     since: Since = None,
     until: Until = None,
@@ -134,22 +47,45 @@ def report(
     ] = None,
     top: Annotated[int | None, typer.Option("--top", min=1, help="Only the first lines.")] = None,
     form: OutputFormat = Format.TABLE,
+    to: To = None,
+    plot_to: Annotated[
+        Path | None,
+        typer.Option(
+            "--plot", metavar="FILE", help="Draw it too, in FILE.png, FILE.svg or FILE.html."
+        ),
+    ] = None,
+    page_to: Annotated[
+        Path | None,
+        typer.Option(
+            "--html", metavar="FILE", help="Instead write one page with all that matters, to send."
+        ),
+    ] = None,
 ) -> None:
     """Report latency, failures, tokens and money of the calls of a period, the dearest first.
 
     Times are of completed calls that no cache answered. A sum of money is of what is known; how
-    many calls had no known cost stands beside it.
+    many calls had no known cost stands beside it. Plots and the page need the extra
+    `tachograph[plots]` and no network.
     """
-    if (kind is Kind.TAGS) != (by is not None):
-        raise typer.BadParameter("`report tags` and `--by TAG` go together", param_hint="--by")
-    calls = analytics.scan_calls(db, since, until)
-    if where is not None:
-        try:
-            calls = calls.filter(analytics.where(where))
-        except ValueError as error:
-            raise typer.BadParameter(str(error), param_hint="--where") from None
-    quantiles = _quantiles(analytics.count_calls(db, since, until, at_most=MANY))
-    show_report(_made(kind, calls, by, quantiles, db).collect(), form, top=top, kind=kind)
+    _check(kind, by, where, plot_to)
+    form = form_of(to, form)
+    if page_to is not None and (kind or top or to or plot_to or form is not Format.TABLE):
+        raise typer.BadParameter("only a period and --where go with a page", param_hint="--html")
+    count = analytics.count_calls(db, since, until, at_most=MANY)
+    quantiles = _quantiles(count)
+    with read_with_progress(db, since, until, count if count < MANY else None) as read:
+        calls = read if where is None else read.filter(analytics.where(where))
+        if page_to is not None:
+            from tachograph.cli.page import write_page
+
+            write_page(page_to, calls, db, quantiles, where)
+            return
+        kind = kind or Kind.MODELS
+        found = made(kind, calls, by, quantiles, db).collect()
+        if plot_to is not None:
+            analytics.save_plot(plot(kind, found.head(top or len(found)), calls), plot_to)
+    with into(to):
+        show_report(found, form, top=top, kind=kind)
 
 
 def show_report(
@@ -161,10 +97,11 @@ def show_report(
     kind: Kind = Kind.MODELS,
 ) -> None:
     """Write a report (a DataFrame of `analytics.by_model` and its like) to standard output."""
-    most = MOST_LINES if top is None and form is Format.TABLE else top
+    for_people = form in (Format.TABLE, Format.MARKDOWN)
+    most = MOST_LINES if top is None and for_people else top
     shown = report if most is None else report.head(most)
-    if kind in _HEADINGS:
-        show(shown, form, headings=_HEADINGS[kind], title=title)
+    if kind in HEADINGS:
+        show(shown, form, headings=HEADINGS[kind], title=title)
     else:
         _show_summary(report, shown, form, title)
     if top is None and len(shown) < len(report):
@@ -174,17 +111,36 @@ def show_report(
 
 def _show_summary(report: Any, shown: Any, form: Format, title: str | None) -> None:
     total = analytics.total(report)
-    keys = [name for name in report.columns if name not in analytics.REPORT_COLUMNS]
     show(
         shown,
         form,
-        headings={name: name for name in keys} | _SUMMARY,
+        headings=summary_headings(report),
         title=title,
         total=total,
-        more={"spent_usd": "calls_without_cost"},
+        more=UNKNOWN_COSTS,
     )
-    if form is Format.TABLE and (unknown := total["calls_without_cost"]):
-        typer.echo(f"+ and {counted(unknown, 'call')} whose cost is not known")
+    if form in (Format.TABLE, Format.MARKDOWN) and (unknown := total["calls_without_cost"]):
+        blank = "\n" if form is Format.MARKDOWN else ""
+        sys.stdout.write(f"{blank}+ and {counted(unknown, 'call')} whose cost is not known\n")
+
+
+def _check(kind: Kind | None, by: str | None, where: str | None, plot_to: Path | None) -> None:
+    """What was asked for can be done; told before anything is read."""
+    if (kind is Kind.TAGS) != (by is not None):
+        raise typer.BadParameter("`report tags` and `--by TAG` go together", param_hint="--by")
+    if where is not None:
+        try:
+            analytics.where(where)
+        except ValueError as error:
+            raise typer.BadParameter(str(error), param_hint="--where") from None
+    if plot_to is not None:
+        if kind in WITHOUT_PLOT:
+            raise typer.BadParameter(f"there is no plot of {kind}", param_hint="--plot")
+        if plot_to.suffix not in analytics.PICTURES:
+            ends = ", ".join(analytics.PICTURES)
+            raise typer.BadParameter(
+                f"{plot_to.name} ends with none of {ends}", param_hint="--plot"
+            )
 
 
 def _quantiles(count: int) -> analytics.Quantiles:
@@ -194,12 +150,3 @@ def _quantiles(count: int) -> analytics.Quantiles:
         return "exact"
     stderr.print(f"{MANY:,} calls or more: quantiles within 1 %, from histograms")
     return "histogram"
-
-
-def _made(kind: Kind, calls: Any, by: str | None, quantiles: analytics.Quantiles, db: str) -> Any:
-    if kind is Kind.CACHE:
-        return analytics.cache(calls, prices=analytics.read_prices(db))
-    if by is not None:
-        return analytics.by_tag(calls, by, quantiles=quantiles)
-    make: Callable[..., Any] = getattr(analytics, _FUNCTIONS[kind])
-    return make(calls) if kind in _HEADINGS else make(calls, quantiles=quantiles)

@@ -10,7 +10,8 @@ import typer
 
 from tachograph import analytics
 from tachograph.cli.options import DEFAULT_DB, Db, Format, OutputFormat
-from tachograph.cli.output import Rows, Stream, show
+from tachograph.cli.output import Rows, show
+from tachograph.cli.stream import FORMS, Stream
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -60,7 +61,9 @@ def tail(
 
     With --follow, JSON is one object a line.
     """
-    frame = _for_people if form is Format.TABLE else _for_programs
+    if follow and form not in FORMS:
+        raise typer.BadParameter(f"--follow gives {', '.join(FORMS)}", param_hint="--format")
+    frame = _for_people if form in (Format.TABLE, Format.MARKDOWN) else _for_programs
     if not follow:
         show(frame(_last(db, n)), form, headings=_HEADINGS)
         return

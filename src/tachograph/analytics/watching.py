@@ -1,0 +1,39 @@
+"""Calls that are counted while they are read, for a progress bar."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import polars as pl
+from polars.io.plugins import register_io_source
+
+from tachograph.analytics.scanning import scan_of
+from tachograph.analytics.schema import CALLS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from tachograph.analytics.periods import When
+    from tachograph.analytics.sources import Source
+
+
+def watched_calls(
+    source: Source, since: When | None, until: When | None, seen: Callable[[int], object]
+) -> pl.LazyFrame:
+    """What `scan_calls` gives; `seen` is told of every batch how many rows it has.
+
+    It is called on the thread that reads, and again for each time that the frame is collected.
+    """
+    scan = scan_of(source, since, until)
+
+    def watched(
+        with_columns: list[str] | None,
+        predicate: pl.Expr | None,
+        n_rows: int | None,
+        batch_size: int | None,
+    ) -> Iterator[pl.DataFrame]:
+        for frame in scan(with_columns, predicate, n_rows, batch_size):
+            seen(len(frame))
+            yield frame
+
+    return register_io_source(watched, schema=CALLS, validate_schema=True, explain_name="calls")
