@@ -8,38 +8,26 @@ from typing import Any
 
 import pytest
 
-from tachograph.store.database import open_engine
-from tachograph.store.migrate import upgrade
-from tachograph.store.schema import calls
 from tests.analytics.proof import Proof
 from tests.analytics.proof import proof as prove
+from tests.analytics.rows import stored
 
 Store = Callable[[Sequence[dict[str, Any]]], str]
-
-
-def _stored(url: str, rows: Sequence[dict[str, Any]]) -> str:
-    engine = open_engine(url)
-    upgrade(engine)
-    with engine.begin() as connection:
-        if rows:
-            connection.execute(calls.insert(), rows)
-    engine.dispose()
-    return url
 
 
 @pytest.fixture
 def sqlite_store(tmp_path: Path) -> Store:
     """Put rows into a SQLite file; gives its URL."""
-    return lambda rows: _stored(f"sqlite:///{tmp_path}/calls.db", rows)
+    return lambda rows: stored(f"sqlite:///{tmp_path}/calls.db", rows)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
     """Put rows into each kind of database; gives its URL."""
     if request.param == "sqlite":
-        return lambda rows: _stored(f"sqlite:///{tmp_path}/calls.db", rows)
+        return lambda rows: stored(f"sqlite:///{tmp_path}/calls.db", rows)
     url: str = request.getfixturevalue("postgres_url")
-    return lambda rows: _stored(url, rows)
+    return lambda rows: stored(url, rows)
 
 
 @pytest.fixture(scope="session", params=["sqlite", "postgresql", "parquet"])

@@ -26,10 +26,8 @@ import sqlalchemy as sa
 
 from tachograph.analytics import scan_calls
 from tachograph.core.units import microseconds
-from tachograph.store.database import open_engine
-from tachograph.store.schema import calls
 from tachograph.testing import generate_calls
-from tests.analytics.rows import row
+from tests.analytics.rows import row, stored
 from tests.postgres import empty_database
 
 MADE = 4_000
@@ -106,10 +104,7 @@ def proof(kind: str, folder: Path, postgres: sa.URL | None) -> Iterator[Proof]:
 
 def _fill(url: str) -> None:
     generate_calls(MADE, seed=7, to=url)
-    engine = open_engine(url)
-    with engine.begin() as connection:
-        connection.execute(calls.insert(), RARE)
-    engine.dispose()
+    stored(url, RARE)
 
 
 def _raw(connection: Any) -> duckdb.DuckDBPyConnection:

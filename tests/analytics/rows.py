@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,6 +11,8 @@ import polars as pl
 from tachograph.analytics.schema import CALLS
 from tachograph.core.ids import uuid7
 from tachograph.core.units import microseconds
+from tachograph.store.database import open_engine
+from tachograph.store.migrate import upgrade
 from tachograph.store.schema import calls
 
 NOON = datetime(2026, 11, 1, 12, tzinfo=UTC)
@@ -34,6 +37,17 @@ def row(after: timedelta | float = 0, **values: Any) -> dict[str, Any]:
         }
         | values
     )
+
+
+def stored(url: str, rows: Sequence[dict[str, Any]]) -> str:
+    """Puts rows into a database that it creates; the database's URL."""
+    engine = open_engine(url)
+    upgrade(engine)
+    with engine.begin() as connection:
+        if rows:
+            connection.execute(calls.insert(), rows)
+    engine.dispose()
+    return url
 
 
 def calls_frame(*rows: dict[str, Any]) -> pl.DataFrame:
