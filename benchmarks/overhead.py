@@ -1,7 +1,8 @@
 """What recording adds to a call on the caller's thread, over a null transport in this process.
 
 Bare and recorded calls are interleaved in short blocks and measured in CPU time of the thread
-(a socket would add noise of hundreds of microseconds); medians over all blocks.
+(a socket would add noise of hundreds of microseconds); medians over all blocks. Only the delay of a
+stream's first token is measured over a socket, in time.
 
     python benchmarks/overhead.py            # prints the table of docs/performance.md
     python benchmarks/overhead.py --spans    # the same, with OpenTelemetry set up in the app
@@ -137,6 +138,7 @@ def main() -> None:
         plain_call(recorder, rounds)
         stream_chunks(recorder, rounds)
         finishing(recorder, rounds)
+        first_token(url, provider, rounds)
         memory(recorder)
         recorder.close(10)
     import_time()
@@ -205,6 +207,38 @@ def finishing(recorder: tachograph.Recorder, rounds: int) -> None:
         live.exhausted()
         values.append((time.thread_time_ns() - start) / 1000)
     row("of it finishing and journalling, us", values, "8")
+
+
+def first_token(url: str, provider: TracerProvider | None, rounds: int) -> None:
+    """From the server's write of the first chunk to the reader's having it, over a socket: the
+    server, a process of its own, says in the chunk when it was sent."""
+    program = Path(__file__).with_name("first_token_server.py")
+    server = subprocess.Popen([sys.executable, program], stdout=subprocess.PIPE, text=True)
+    try:
+        assert server.stdout is not None
+        base_url = f"http://127.0.0.1:{server.stdout.readline().strip()}/api/v1"
+        with tachograph.Recorder(url, base_urls=[base_url], tracer_provider=provider) as recorder:
+            bare = httpx.Client()
+            recorded = httpx.Client(transport=RecordingTransport(recorder))
+            both = [
+                delay(recorded, base_url) - delay(bare, base_url) for _ in range(max(rounds, 30))
+            ]
+        row("first token of a stream, over a socket, us", both, "50")
+    finally:
+        server.kill()
+        server.wait()
+
+
+def delay(client: httpx.Client, base_url: str) -> float:
+    """Microseconds from the sending of the first chunk to its arrival."""
+    url = f"{base_url}/chat/completions"
+    with client.stream("POST", url, json={**REQUEST, "stream": True}) as response:
+        pieces = response.iter_raw()
+        sent_ns = int(next(pieces).split(b'"content":"')[1].split(b'"')[0])
+        arrived_ns = time.perf_counter_ns()
+        for _ in pieces:
+            pass
+    return (arrived_ns - sent_ns) / 1000
 
 
 def memory(recorder: tachograph.Recorder) -> None:
