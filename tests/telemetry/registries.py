@@ -27,6 +27,9 @@ _TYPES: dict[str, type | tuple[type, ...]] = {
 }
 
 
+_OPEN = frozenset({"error.type", "gen_ai.operation.name", "gen_ai.provider.name"})
+
+
 class Metric(NamedTuple):
     unit: str
     instrument: str
@@ -42,6 +45,8 @@ class Registry(NamedTuple):
     required: frozenset[str]
     at_start: frozenset[str]
     metrics: dict[str, Metric]
+    values: dict[str, frozenset[str]]
+    """The known values of an attribute. Of operations and providers others are allowed."""
 
     def wrong(self, attributes: dict[str, Any], also: frozenset[str] = frozenset()) -> list[str]:
         """What is wrong with these: missing, of another type, or under a name that is no one's."""
@@ -51,6 +56,8 @@ class Registry(NamedTuple):
                 wanted = _TYPES[self.attributes[name]]
                 if not isinstance(value, wanted) or (wanted is int and isinstance(value, bool)):
                     faults.append(f"{name} is {value!r}, not {self.attributes[name]}")
+                if name not in _OPEN and value not in self.values.get(name, (value,)):
+                    faults.append(f"{name} is {value!r}, which is no known value")
             elif name.startswith("gen_ai.") and name not in also:
                 faults.append(f"{name} is not of the conventions")
             elif not name.startswith(("gen_ai.", "openrouter.")) and name not in general_names():
@@ -82,15 +89,16 @@ def main() -> Registry:
             )
             for name, said in flat["metrics"].items()
         },
+        {name: frozenset(values) for name, values in flat["enums_open"].items()},
     )
 
 
 @cache
-def v1_42() -> Registry:
-    """The resolved registry of v1.42.0-dev."""
+def v1_42(of: str = "inference") -> Registry:
+    """The resolved registry of v1.42.0-dev, with the span of an inference or of embeddings."""
     path = _existing() / "genai-v1.42.0-dev" / "schema-snapshot" / "registry.yaml"
     registry = yaml.load(path.read_text(), Loader=yaml.CSafeLoader)["registry"]
-    (span,) = (s for s in registry["spans"] if s["type"] == "gen_ai.inference.client")
+    (span,) = (s for s in registry["spans"] if s["type"] == f"gen_ai.{of}.client")
     assert span["kind"] == "client"
     attributes = span["attributes"]
     return Registry(
@@ -105,6 +113,11 @@ def v1_42() -> Registry:
                 _required(m["attributes"]),
             )
             for m in registry["metrics"]
+        },
+        {
+            a["key"]: frozenset(member["value"] for member in a["type"]["members"])
+            for a in attributes
+            if not isinstance(a["type"], str)
         },
     )
 

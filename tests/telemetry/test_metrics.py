@@ -14,7 +14,9 @@ from opentelemetry.sdk.metrics.export import (
     AggregationTemporality,
     InMemoryMetricReader,
     Metric,
+    Sum,
 )
+from opentelemetry.sdk.metrics.export import Histogram as HistogramData
 
 from tachograph.core.records import Call, Cost, Usage
 from tachograph.telemetry import semconv
@@ -76,7 +78,13 @@ def test_metrics_keep_to_the_conventions(
             assert said.required <= point.attributes.keys()
             faults = registry.wrong(dict(point.attributes), said.required)
             assert faults == []
+            assert point.attributes.get("gen_ai.token.type", "input") in ("input", "output")
+            if said.instrument == "counter":
+                assert isinstance(metric.data, Sum)
+                assert metric.data.is_monotonic
+                assert isinstance(point.value, int)
             if said.instrument == "histogram":
+                assert isinstance(metric.data, HistogramData)
                 buckets = said.buckets or (
                     semconv.DURATION_BUCKETS if said.unit == "s" else semconv.TOKEN_BUCKETS
                 )
