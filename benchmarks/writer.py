@@ -3,8 +3,9 @@
     python benchmarks/writer.py [--calls 20000] [--postgres postgresql://...]
 
 Rows/s, medians over interleaved rounds; the ratio is what counts on a shared machine. "rows" reads
-each usage object, makes and stores the rows, with pricing and spans off; "priced" prices them too;
-"replay" writes and reads a journal as well.
+each usage object, makes and stores the rows, with pricing and spans off; "priced" prices them too,
+"priced, with spans" makes spans and metrics as well; "replay" writes and reads a journal. Before
+that, what a record in the journal costs its caller.
 """
 
 from __future__ import annotations
@@ -21,6 +22,9 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
+from msgspec.structs import asdict, replace
+from opentelemetry.sdk.metrics import MeterProvider
+from overhead import tracer_provider
 
 from tachograph.core.ids import uuid7
 from tachograph.core.records import Call, Cost, Price, Usage
@@ -36,6 +40,9 @@ from tachograph.store.replay import replay
 from tachograph.store.rows import COLUMNS, Row, RowMaker, call_row
 from tachograph.store.schema import calls as table
 from tachograph.store.waiting import BATCH
+from tachograph.telemetry.metrics import Metrics
+from tachograph.telemetry.signals import Signals
+from tachograph.telemetry.spans import Spans
 
 START_US = 1_795_000_000_000_000
 MODEL = "openai/gpt-5-mini"
@@ -134,8 +141,9 @@ class Side:
         with self.engine.begin() as connection:
             connection.execute(sa.delete(table))
 
-    def rows(self, calls: list[Call], prices: Any) -> None:
-        maker, inserter = RowMaker(read_usage, prices, NoSpans()), Inserter(self.engine)
+    def rows(self, calls: list[Call], prices: Any, spans: Any = None) -> None:
+        maker = RowMaker(read_usage, prices, spans or NoSpans())
+        inserter = Inserter(self.engine)
         in_batches(calls, lambda part: inserter.store(maker.rows(part), self.ledger))
 
     def stored(self, rows: list[Row]) -> None:
@@ -150,10 +158,29 @@ def main() -> None:
     parser.add_argument("--postgres", help="URL of an empty database")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
+        journalling(made(asked.calls, 0), Path(folder) / "calls.journal")
+    with tempfile.TemporaryDirectory() as folder:
         measure(f"sqlite:///{Path(folder) / 'writer.db'}", asked.calls, asked.rounds, Path(folder))
     if asked.postgres:
         with tempfile.TemporaryDirectory() as folder:
             measure(asked.postgres, asked.calls, asked.rounds, Path(folder))
+
+
+def journalling(calls: list[Call], folder: Path) -> None:
+    """Microseconds of a caller's thread for each record, taken from the journal now and then."""
+    journal = Journal(folder, uuid7(1), 1)
+    spent = []
+    for n, call in enumerate(calls):
+        start = time.perf_counter_ns()
+        journal.append(call)
+        spent.append((time.perf_counter_ns() - start) / 1000)
+        if n % 500 == 499:
+            journal.settled(journal.take(500))
+    journal.close([])
+    spent.sort()
+    print("| a record in the journal | us | target |\n|---|--:|--:|")
+    print(f"| p50 | {spent[len(spent) // 2]:.1f} | 6 |")
+    print(f"| p99 | {spent[len(spent) * 99 // 100]:.1f} | 15 |")
 
 
 def measure(url: str, count: int, rounds: int, folder: Path) -> None:
@@ -174,12 +201,16 @@ def measure(url: str, count: int, rounds: int, folder: Path) -> None:
 
 def works(side: Side, calls: list[Call], folder: Path) -> dict[str, Callable[[], object]]:
     tuples = [call_row(call, read_usage(call), Cost(), None) for call in calls]
+    spans = Spans(tracer_provider())
+    traced = [replace(call, **asdict(spans.begin())) for call in calls]  # type: ignore[arg-type]
+    signals = Signals(spans, Metrics(MeterProvider(), "main"))
     bare = bare_sqlite if side.engine.dialect.name == "sqlite" else bare_copy
     return {
         "bare driver": lambda: bare(side.engine, tuples),
         "stored tuples": lambda: side.stored(tuples),
         "rows": lambda: side.rows(calls, NoPrices()),
         "priced": lambda: side.rows(calls, PriceBook(side.engine)),
+        "priced, with spans": lambda: side.rows(traced, PriceBook(side.engine), signals),
         "replay": lambda: replayed(side, calls, folder),
     }
 
