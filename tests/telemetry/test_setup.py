@@ -13,6 +13,7 @@ from contextlib import closing
 import pytest
 
 from tachograph.errors import SettingsError
+from tachograph.telemetry import setup
 from tachograph.telemetry.exporters import metric_exporters, span_exporters
 
 PROTOCOLS = ["http/protobuf", "grpc"]
@@ -74,6 +75,26 @@ def test_a_program_ends_though_its_collector_is_dead(
         OTEL_METRICS_EXPORTER="otlp",
     )
     assert time.time() - float(output) < 5
+
+
+def test_what_has_to_end_shares_one_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Counted, not measured: however many there are, they are waited for EXIT_SECONDS in all."""
+    now = [100.0]
+
+    class Stuck:
+        def join(self, timeout: float) -> None:
+            now[0] += timeout
+
+        def is_alive(self) -> bool:
+            return True
+
+    monkeypatch.setattr("atexit.register", lambda _: None)
+    ending = setup._Ending([], setup.EXIT_SECONDS)
+    ending._threads = [Stuck() for _ in range(3)]  # type: ignore[misc]
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    ending._end()
+    assert now[0] == 100.0 + setup.EXIT_SECONDS
+    assert setup.EXIT_SECONDS < 2
 
 
 def test_a_forked_child_ends_too(hanging: str) -> None:
