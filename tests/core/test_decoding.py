@@ -25,6 +25,7 @@ CODED = {
     "Deflate": raw_deflate(DATA),
     "br": brotli.compress(DATA),
     "zstd": zstandard.compress(DATA),
+    "Zstd": b"".join(zstandard.compress(DATA[i : i + 999]) for i in range(0, len(DATA), 999)),
     "gzip, br": brotli.compress(gzip.compress(DATA)),
     "identity": DATA,
 }

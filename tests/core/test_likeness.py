@@ -29,8 +29,16 @@ CHUNKS = st.one_of(
     st.builds(lambda text: chunk(content=text), TEXTS),
     st.builds(lambda text: chunk(content="", reasoning=text), TEXTS),
     st.builds(lambda text, n: chunk(content=text, created=n), TEXTS, st.integers(0, 1)),
-    st.builds(lambda text: chunk(content=text, finish_reason="stop"), TEXTS),
-    st.builds(lambda text: chunk(content=text, error={"code": 502}), TEXTS),
+    st.builds(
+        lambda text, end: chunk(content=text, finish_reason=end),
+        TEXTS,
+        st.sampled_from(["stop", "length"]),
+    ),
+    st.builds(
+        lambda text, code: chunk(content=text, error={"code": code}),
+        TEXTS,
+        st.sampled_from([502, 429]),
+    ),
     st.builds(lambda n: chunk(content=" word", usage={"cost": n}), st.integers(0, 2)),
 )
 DELTAS = st.builds(
@@ -103,3 +111,13 @@ def test_fewer_and_fewer_are_looked_at_where_each_differs() -> None:
         likeness.learn(f'data: {{"n":{n},"content":"word"}}\n\n'.encode())
         learnt.add(likeness.head)
     assert len(learnt) < 30
+
+
+def test_the_last_choice_to_end_says_how() -> None:
+    """Of two choices that end in turn, in events that bring content as well."""
+    ends = ["stop", "stop", "length", "stop"]
+    pieces = events(
+        [chunk(content=" word"), *(chunk(content=" a", finish_reason=e) for e in ends)], True
+    )
+    for whole in (True, False):
+        assert read(ChatAnswer(), pieces, whole=whole)["finish_reason"] == "stop"

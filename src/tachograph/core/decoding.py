@@ -97,12 +97,24 @@ def _brotli() -> _Step:
 
 
 def _zstd() -> _Step:
+    """Frames may follow each other: some servers end one with each flush."""
     library = _library("zstd", "compression.zstd", "backports.zstd", "zstandard")
-    if hasattr(library, "ZstdDecompressor") and library.__name__ == "zstandard":
-        decompress = library.ZstdDecompressor().decompressobj().decompress
-    else:
-        decompress = library.ZstdDecompressor().decompress
-    return lambda piece: iter((decompress(piece),))
+
+    def begin() -> Any:
+        made = library.ZstdDecompressor()
+        return made.decompressobj() if hasattr(made, "decompressobj") else made
+
+    frame = begin()
+
+    def step(piece: bytes) -> Iterator[bytes]:
+        nonlocal frame
+        while piece:
+            if frame.eof:
+                frame = begin()
+            yield frame.decompress(piece)
+            piece = frame.unused_data if frame.eof else b""
+
+    return step
 
 
 def _library(coding: str, *names: str) -> Any:

@@ -13,6 +13,10 @@ _PLAIN = rb'[^"\\\x00-\x1f]'
 _CONTENT = re.compile(
     rb'"(?:content|text|reasoning|thinking|arguments|partial_json)": ?"(' + _PLAIN + rb'+)"'
 )
+# What counts is who said it last, so an event with one of these is read each time that it comes.
+_SAYS_MORE = re.compile(
+    rb'"(?:native_finish_reason|finish_reason|usage|error|error_type|openrouter_metadata)": ?[^n ]'
+)
 _LONGEST_PAUSE = 64
 
 is_plain = re.compile(_PLAIN + rb"*").fullmatch
@@ -42,6 +46,8 @@ class Likeness:
             return
         self._misses = 0
         self._pause = min(2 * self._pause, _LONGEST_PAUSE)
+        if _SAYS_MORE.search(piece) is not None:
+            return
         found = _CONTENT.search(piece)
         if found is not None and piece.startswith(b"data: {") and piece.endswith(b"}\n\n"):
             self.head, self.tail = piece[: found.start(1)], piece[found.end(1) :]
