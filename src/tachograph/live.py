@@ -13,15 +13,11 @@ from tachograph.content import Overheard
 from tachograph.core.capture import Capture
 from tachograph.core.headers import by_name, retry_after_seconds
 from tachograph.core.records import Call, Outcome
-from tachograph.openrouter.failures import (
-    Failure,
-    edge_failure,
-    failure_of,
-    transport_failure,
-)
+from tachograph.openrouter.failures import Failure
 from tachograph.openrouter.readers import reader_for
 from tachograph.openrouter.text import fit
 from tachograph.operation import Place, note_failure
+from tachograph.verdict import outcome_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -34,7 +30,6 @@ if TYPE_CHECKING:
 _ID = Call.__struct_fields__.index("id")
 _STREAM = Call.__struct_fields__.index("stream")
 _SECOND = 1_000_000_000
-_STREAM_CUT = ("remote_protocol_error", "read_error")
 
 
 class Sink(Protocol):
@@ -188,7 +183,9 @@ class Live:
         self._ended = True  # most calls are told twice: read to their end, then closed
         try:
             self._capture.finish()
-            outcome, failure = self._judge(exc, how)
+            outcome, failure = outcome_of(
+                self.request, self._status, self._capture, self._answer, exc, how, self._exhausted
+            )
             if outcome == "failed":
                 self._note_failure()
             if self._job is not None:
@@ -198,49 +195,6 @@ class Live:
             self._sink.ended(self, self._call(outcome, failure, at_ns, self._content()))
         except Exception as trouble:
             self._sink.troubled(trouble)
-
-    def _judge(self, exc: BaseException | None, how: str | None) -> tuple[Outcome, Failure | None]:
-        """The outcome: the first rule that matches (CONTRACT section 2, "outcome")."""
-        status, answer, capture = self._status, self._answer, self._capture
-        if status is not None and (status >= 400 or answer.failed):
-            return "failed", self._stated_failure(status)
-        if isinstance(exc, Exception):
-            failure = transport_failure(exc)
-            if capture.streamed and failure.error_type in _STREAM_CUT:
-                failure = failure._replace(error_type="stream_cut")
-            return "failed", failure
-        if answer.terminal or answer.finish_reason is not None:
-            return "completed", None
-        if (self._exhausted or capture.undecodable is not None) and status is not None:
-            if (
-                300 <= status < 400
-                or status == 204
-                or self.request.method == "HEAD"
-                or (capture.binary and capture.response_bytes)
-            ):
-                return "completed", None
-            if capture.streamed and capture.undecodable is None:
-                return "failed", Failure("stream_cut")
-            return "failed", Failure("malformed_answer", None, capture.undecodable)
-        return "abandoned", Failure(how) if how else None
-
-    def _stated_failure(self, status: int) -> Failure:
-        answer, capture = self._answer, self._capture
-        if answer.error is None and status < 400:  # finish_reason `error` and nothing more
-            return Failure("provider_error", answer.native_finish_reason)
-        foreign = capture.response_bytes and not answer.terminal and capture.undecodable is None
-        if answer.error is None and self._exhausted and foreign:
-            return edge_failure(status)
-        return self._without_key(failure_of(status, answer.error, answer.error_type))
-
-    def _without_key(self, failure: Failure) -> Failure:
-        """Some gateways repeat in their message the key that they refuse."""
-        message = failure.error_message
-        for name in ("authorization", "x-api-key"):
-            key = self.request.headers.get(name, "").removeprefix("Bearer ").strip()
-            if message and len(key) >= 8:
-                message = message.replace(key, "[redacted]")
-        return failure._replace(error_message=message)
 
     def _note_failure(self) -> None:
         if not self._failure_noted:
