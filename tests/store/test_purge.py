@@ -83,9 +83,9 @@ def test_what_belongs_to_them_goes_with_them(engine: sa.Engine) -> None:
 
 
 def test_a_batch_is_sized_by_how_long_the_last_one_took() -> None:
-    sizes = [purging._next_size(1000, held) for held in (0.0, 0.01, 0.02, 0.2, 1000.0)]
+    sizes = [purging.next_size(1000, held) for held in (0.0, 0.01, 0.02, 0.2, 1000.0)]
     assert sizes == [2000, 2000, 1000, 100, 1]
-    assert purging._next_size(purging.LARGEST_BATCH, 0.0) == purging.LARGEST_BATCH
+    assert purging.next_size(purging.LARGEST_BATCH, 0.0) == purging.LARGEST_BATCH
 
 
 def test_calls_are_stored_while_old_ones_go(engine: sa.Engine) -> None:

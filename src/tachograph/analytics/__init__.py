@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from tachograph.analytics.archive import Archived, archive_calls
     from tachograph.analytics.audit import (
         AUDIT,
         audit_by,
@@ -58,6 +59,7 @@ if TYPE_CHECKING:
 
 _HOME = {
     "AUDIT": "audit",
+    "Archived": "archive",
     "CALLS": "schema",
     "CONTENTS": "contents",
     "FORMATS": "exporting",
@@ -67,6 +69,7 @@ _HOME = {
     "Plot": "plots",
     "Quantiles": "summary",
     "REPORT_COLUMNS": "summary",
+    "archive_calls": "archive",
     "audit_by": "audit",
     "by": "reports",
     "by_day": "calendar",
@@ -126,8 +129,10 @@ __all__ = [
     "PICTURES",
     "PRICES",
     "REPORT_COLUMNS",
+    "Archived",
     "Plot",
     "Quantiles",
+    "archive_calls",
     "audit_by",
     "by",
     "by_day",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import polars as pl
 
@@ -16,24 +17,26 @@ _GENERATION = re.compile(r"gen-(?:[a-z]+-)*(\d{9,11})-.+")
 _LONGEST_CALL = timedelta(hours=2)
 
 
-def find_calls(source: Source, id_: str) -> pl.DataFrame:
+def find_calls(source: Source, id_: str, *, archive: Path | str | None = None) -> pl.DataFrame:
     """The calls that this id names; none where it names nothing.
 
     The id of a call or an operation gives all calls of that operation, that of a trace all calls
-    of the trace, that of a generation its call.
+    of the trace, that of a generation its call. `archive` is looked through as well.
     """
+    every = scan_calls(source, archive=archive)
     text = id_.strip().lower()
     if _UUID.fullmatch(text):
-        found = scan_calls(source).filter(pl.col("id") == text).collect()
+        found = every.filter(pl.col("id") == text).collect()
         operation = found["operation_id"].item() if len(found) else text
-        return read_operation(source, operation)
+        return read_operation(source, operation, archive=archive)
     if _TRACE.fullmatch(text):
-        return scan_calls(source).filter(pl.col("trace_id") == text).sort("id").collect()
+        return every.filter(pl.col("trace_id") == text).sort("id").collect()
     named = pl.col("generation_id") == id_.strip()
     if made := _GENERATION.fullmatch(id_.strip()):
         # the id carries the second in which it was made, while its call was under way
         second = datetime.fromtimestamp(int(made[1]), UTC)
-        near = scan_calls(source, second - _LONGEST_CALL, second + _LONGEST_CALL).filter(named)
+        began, ended = second - _LONGEST_CALL, second + _LONGEST_CALL
+        near = scan_calls(source, began, ended, archive=archive).filter(named)
         if len(found := near.collect()):
             return found
-    return scan_calls(source).filter(named).sort("id").collect()
+    return every.filter(named).sort("id").collect()

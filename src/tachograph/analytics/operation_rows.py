@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from pathlib import Path
 from uuid import UUID
 
 import polars as pl
@@ -49,12 +50,19 @@ are sums of what is known.
 
 
 def scan_operations(
-    source: Source, since: When | None = None, until: When | None = None
+    source: Source,
+    since: When | None = None,
+    until: When | None = None,
+    *,
+    archive: Path | str | None = None,
 ) -> pl.LazyFrame:
-    """All operations that began in [since, until), one row each, with all of their calls."""
+    """All operations that began in [since, until), one row each, with all of their calls.
+
+    `archive` is a folder of `archive_calls`, whose calls are read with those of the source.
+    """
     now = datetime.now(UTC)
     # an operation's calls may begin after `until`; its id tells when it began itself
-    calls = scan_calls(source, since)
+    calls = scan_calls(source, since, archive=archive)
     if since is not None:
         calls = calls.filter(pl.col("operation_id") >= _smallest_id(instant(since, now=now)))
     if until is not None:

@@ -7,12 +7,14 @@ another thing stands where each scan stood.
 from __future__ import annotations
 
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from tachograph.analytics.archived import Both
 from tachograph.analytics.periods import When, instant
 from tachograph.analytics.pushdown import pushed
 from tachograph.analytics.schema import (
@@ -92,6 +94,10 @@ class Scan:
             if bound is not None
         ]
 
+    def between(self, since: datetime | None, until: datetime | None) -> Scan:
+        """The same scan of another period."""
+        return replace(self, since=since, until=until)
+
     def __reduce__(self) -> tuple[Any, ...]:
         explanation = _asked.get()
         if explanation is None:
@@ -100,8 +106,16 @@ class Scan:
         return _explained, (len(explanation.scans) - 1,)
 
 
-def scan_of(source: Source, since: When | None, until: When | None) -> Scan:
-    """A scan of the calls of a period, in any of its forms."""
+def scan_of(
+    source: Source, since: When | None, until: When | None, archive: Path | str | None = None
+) -> Scan | Both:
+    """A scan of the calls of a period, in any of its forms; with an archive, of those there too."""
+    scan = sql_scan_of(source, since, until)
+    return scan if archive is None else Both(scan, Path(archive))
+
+
+def sql_scan_of(source: Source, since: When | None, until: When | None) -> Scan:
+    """A scan of the calls of a period that are in SQL."""
     now = datetime.now(UTC)
     return Scan(
         source,
@@ -166,6 +180,17 @@ class _Telling:
 
     scan: Scan
     sql: list[str]
+
+    @property
+    def since(self) -> datetime | None:
+        return self.scan.since
+
+    @property
+    def until(self) -> datetime | None:
+        return self.scan.until
+
+    def between(self, since: datetime | None, until: datetime | None) -> _Telling:
+        return _Telling(self.scan.between(since, until), self.sql)
 
     def __call__(
         self,

@@ -90,10 +90,7 @@ def arrow_frame(stream: bytes) -> pl.DataFrame:
 def declared(stored: pl.DataFrame, names: Sequence[str]) -> pl.DataFrame:
     """These columns of CALLS, made of the stored ones."""
     return stored.select(_declared(name) for name in stored.columns).select(
-        (pl.col("output_tokens") / generation_seconds()).alias(name)
-        if name == TOKENS_PER_SECOND
-        else pl.col(name)
-        for name in names
+        tokens_per_second() if name == TOKENS_PER_SECOND else pl.col(name) for name in names
     )
 
 
@@ -110,6 +107,11 @@ def _declared(name: str) -> pl.Expr:
     if kind is Kind.MONEY:
         return (column.cast(pl.Decimal(38, 0)) * pl.lit(PICO)).alias(name)
     return column.cast(_WORDS[name]) if name in _WORDS else column
+
+
+def tokens_per_second() -> pl.Expr:
+    """The column of that name, which is in frames only."""
+    return (pl.col("output_tokens") / generation_seconds()).alias(TOKENS_PER_SECOND)
 
 
 def generation_seconds() -> pl.Expr:

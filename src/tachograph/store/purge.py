@@ -73,7 +73,7 @@ def purge(
                 began = time.monotonic()
                 for id_ in of_each:
                     gone = connection.execute(sa.delete(id_.table).where(id_ <= last)).rowcount
-            batch = _next_size(batch, time.monotonic() - began)
+            batch = next_size(batch, time.monotonic() - began)
             deleted += gone
             if progress is not None:
                 progress(gone)
@@ -93,7 +93,7 @@ def _last_of_batch(
     return ids[-1] if ids else None
 
 
-def _next_size(size: int, held: float) -> int:
+def next_size(size: int, held: float) -> int:
     """The number that would have taken HOLD_SECONDS, at most twice as many as before."""
     fitting = int(size * HOLD_SECONDS / max(held, 0.001))
     return max(1, min(fitting, size * 2, LARGEST_BATCH))

@@ -1,0 +1,164 @@
+"""Calls in SQL and in an archive read as one, each once, whatever moves between them meanwhile.
+
+A call that leaves SQL is in a file before, so SQL is read first and the files after it. Up to the
+end of the last archived day SQL is read without the query's filter: what is there wins over the
+files, since a call may have been reconciled after it was archived, and only the ids tell which
+of the files' rows these are. Normally SQL has none of them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+from uuid import UUID
+
+import polars as pl
+
+from tachograph.analytics.day_files import ONE_DAY, days_in, midnight, opened, scan_files
+from tachograph.analytics.schema import CALLS
+from tachograph.core.ids import uuid7_floor
+from tachograph.core.units import microseconds
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import date, datetime
+    from pathlib import Path
+
+FILES_AT_ONCE = 64
+"""Days that are read together; a process may have some hundred files open."""
+
+
+class Scanning(Protocol):
+    """A scan of the calls in SQL."""
+
+    @property
+    def since(self) -> datetime | None: ...
+
+    @property
+    def until(self) -> datetime | None: ...
+
+    def between(self, since: datetime | None, until: datetime | None) -> Scanning:
+        """The same of another period."""
+
+    def __call__(
+        self,
+        with_columns: list[str] | None,
+        predicate: pl.Expr | None,
+        n_rows: int | None,
+        batch_size: int | None,
+    ) -> Iterator[pl.DataFrame]: ...
+
+
+@dataclass(frozen=True)
+class Both:
+    """What polars calls to read calls from SQL and from an archive."""
+
+    scan: Scanning
+    archive: Path
+
+    def __call__(
+        self,
+        with_columns: list[str] | None,
+        predicate: pl.Expr | None,
+        n_rows: int | None,
+        batch_size: int | None,
+    ) -> Iterator[pl.DataFrame]:
+        columns = list(CALLS) if with_columns is None else with_columns
+        left = n_rows
+        for frame in self._frames(columns, predicate, n_rows):
+            kept = frame if left is None else frame.head(left)
+            yield kept
+            if left is not None:
+                left -= len(kept)
+                if left == 0:
+                    return
+
+    def _frames(
+        self, columns: list[str], predicate: pl.Expr | None, n_rows: int | None
+    ) -> Iterator[pl.DataFrame]:
+        since, until = self.scan.since, self.scan.until
+        while True:
+            end = self._end()
+            newer = self.scan.between(_later(since, end), until)(columns, predicate, n_rows, None)
+            # the first frame shows that SQL's rows are fixed; a day that was archived before may
+            # have been deleted by then
+            first = next(newer, None)
+            if self._end() == end:
+                break
+        if first is not None:
+            yield first
+        yield from newer
+        if end is None:
+            return
+        looked_at = [] if predicate is None else predicate.meta.root_names()
+        names = list(dict.fromkeys(["id", *columns, *looked_at]))
+        older = self.scan.between(since, end if until is None else min(until, end))
+        seen = [CALLS.to_frame().select("id")]
+        for frame in older(names, None, None, None):
+            seen.append(frame.select("id"))
+            yield (frame if predicate is None else frame.filter(predicate)).select(columns)
+        yield from self._filed(end, pl.concat(seen), columns, predicate, n_rows)
+
+    def _end(self) -> datetime | None:
+        """The end of the last archived day."""
+        days = days_in(self.archive)
+        return midnight(days[-1]) + ONE_DAY if days else None
+
+    def _filed(
+        self,
+        end: datetime,
+        seen: pl.DataFrame,
+        columns: list[str],
+        predicate: pl.Expr | None,
+        n_rows: int | None,
+    ) -> Iterator[pl.DataFrame]:
+        """The rows of the files, of days before `end`, but those that SQL had as well."""
+        days = [day for day in days_in(self.archive) if self._wanted(day, end)]
+        for at in range(0, len(days), FILES_AT_ONCE):
+            with opened(self.archive, days[at : at + FILES_AT_ONCE]) as files:
+                if not files:
+                    continue
+                calls = scan_files(files)
+                for bound, after in ((self.scan.since, True), (self.scan.until, False)):
+                    if bound is not None:
+                        began = pl.col("started_at")
+                        calls = calls.filter(began >= bound if after else began < bound)
+                if predicate is not None:
+                    calls = calls.filter(predicate)
+                if len(seen):
+                    calls = calls.join(seen.lazy(), on="id", how="anti")
+                calls = calls.select(columns)
+                if n_rows is not None:
+                    calls = calls.head(n_rows)
+                yield from calls.collect_batches(maintain_order=False, lazy=True)
+
+    def _wanted(self, day: date, end: datetime) -> bool:
+        since, until = self.scan.since, self.scan.until
+        begins = midnight(day)
+        return (
+            begins < end
+            and (since is None or begins + ONE_DAY > since)
+            and (until is None or begins < until)
+        )
+
+
+def _later(one: datetime | None, other: datetime | None) -> datetime | None:
+    return max(one, other) if one and other else one or other
+
+
+def with_filed(latest: pl.DataFrame, archive: Path, n: int) -> pl.DataFrame:
+    """The n newest calls, the newest first, where `latest` are the n newest of SQL, read before.
+
+    Both have a column `id`, and files are read for the columns of `latest`.
+    """
+    found = latest
+    for day in reversed(days_in(archive)):
+        first = str(UUID(bytes=uuid7_floor(microseconds(midnight(day) + ONE_DAY))))
+        if len(found) == n and found["id"][-1] >= first:
+            break
+        with opened(archive, [day]) as files:
+            filed = [scan_files([file]).select(latest.columns).top_k(n, by="id") for file in files]
+            rows = [frame.collect() for frame in filed]
+        found = pl.concat([found, *rows]).unique("id", keep="first", maintain_order=True)
+        found = found.sort("id", descending=True).head(n)
+    return found
