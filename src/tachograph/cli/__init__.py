@@ -61,6 +61,7 @@ def _show_version(wanted: bool) -> None:
 
 @app.callback()
 def root(
+    context: typer.Context,
     version: Annotated[
         bool,
         typer.Option("--version", help="Show the version.", is_eager=True, callback=_show_version),
@@ -70,7 +71,8 @@ def root(
     ] = False,
 ) -> None:
     """Record every OpenRouter call's latency, tokens and cost, and ask what they were."""
-    if any(name.startswith("TACHOGRAPH_") and name != "TACHOGRAPH_DB" for name in os.environ):
+    named = any(name.startswith("TACHOGRAPH_") and name != "TACHOGRAPH_DB" for name in os.environ)
+    if named and context.invoked_subcommand != "doctor":  # which says so itself, and goes on
         from tachograph.settings import refuse_unknown  # a misspelt one would go unseen
 
         refuse_unknown()

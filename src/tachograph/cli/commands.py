@@ -14,6 +14,7 @@ COMMANDS = {
     "tail": ("tachograph.cli.tail:tail", "The last calls, and with --follow the next ones."),
     "show": ("tachograph.cli.show:show_id", "All that is known of one call and its operation."),
     "status": ("tachograph.cli.status:status", "Calls made, stored, waiting and dropped."),
+    "doctor": ("tachograph.cli.doctor:doctor", "What your set-up lacks, and what to do."),
     "audit": ("tachograph.cli.audit:audit", "Computed costs against billed ones, and why."),
     "prices": ("tachograph.cli.prices:app", "The history of every model's rates."),
     "reconcile": (

@@ -33,6 +33,12 @@ if TYPE_CHECKING:
 stderr = Console(stderr=True, highlight=False)
 """Where progress, hints and warnings go."""
 
+
+def stdout() -> Console:
+    """Where answers for people go; a pipe has no width: whoever reads it gets whole lines."""
+    return Console(highlight=False, width=None if sys.stdout.isatty() else _NATURAL_WIDTH)
+
+
 UNKNOWN = "-"
 _NATURAL_WIDTH = 10_000
 
@@ -194,9 +200,7 @@ def _write_table(shown: Grid, title: str | None) -> None:
         table.add_column(heading, footer=last, justify=justify, overflow="fold")
     for across in zip(*shown.columns, strict=True):
         table.add_row(*across)
-    # a pipe has no width: whoever reads it gets whole lines
-    width = None if sys.stdout.isatty() else _NATURAL_WIDTH
-    console = Console(highlight=False, width=width)
+    console = stdout()
     boundless = console.options.update(max_width=_NATURAL_WIDTH)
     if console.measure(table, options=boundless).maximum > console.width:
         table.padding = 0  # better close together than broken over lines

@@ -1,0 +1,47 @@
+"""`tachograph doctor`: what a set-up lacks, and what to do about it, each in a line."""
+
+from __future__ import annotations
+
+import typer
+from rich.text import Text
+
+from tachograph.cli.findings import Finding, State, look_at
+from tachograph.cli.options import DEFAULT_DB, Db, Format, OutputFormat
+from tachograph.cli.output import Rows, counted, show, stdout
+
+MARKS = {State.OK: ("ok", "green"), State.ADVICE: ("note", "yellow"), State.WRONG: ("WRONG", "red")}
+
+
+def doctor(db: Db = DEFAULT_DB, form: OutputFormat = Format.TABLE) -> None:
+    """Look over the settings, the database, the journals, prices and the collector of spans.
+
+    Changes nothing. The exit status is 1 where something is wrong, and 0 for what is only to be
+    known or could be better.
+    """
+    findings = list(look_at(db))
+    if form is Format.TABLE:
+        _tell(findings)
+    else:
+        rows = [
+            (finding.about, str(finding.state), finding.says, finding.do) for finding in findings
+        ]
+        show(Rows(["about", "state", "says", "do"], rows), form)
+    if any(finding.state is State.WRONG for finding in findings):
+        raise typer.Exit(1)
+
+
+def _tell(findings: list[Finding]) -> None:
+    console = stdout()
+    for finding in findings:
+        word, colour = MARKS[finding.state]
+        line = Text.assemble(
+            (f"{word:<6}", colour), (f"{finding.about:<10} ", "bold"), finding.says
+        )
+        if finding.do is not None:
+            line.append(
+                f"\n{'':<17}-> {finding.do}", "" if finding.state is not State.OK else "dim"
+            )
+        console.print(line, soft_wrap=True)
+    wrong = sum(finding.state is State.WRONG for finding in findings)
+    notes = sum(finding.state is State.ADVICE for finding in findings)
+    console.print(f"\n{wrong or 'nothing'} wrong, {counted(notes, 'note')}")
