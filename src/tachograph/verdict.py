@@ -28,7 +28,7 @@ def outcome_of(
     how: str | None,
     exhausted: bool,
 ) -> tuple[Outcome, Failure | None]:
-    """The outcome: the first rule that matches (CONTRACT section 2, "outcome").
+    """The outcome: the first rule that matches (docs/concepts.md, "outcome").
 
     `status` is None where no head came, `exc` what the transport raised; `how` says in a word why
     nobody read on, and `exhausted` that the body was read to its end.
