@@ -1,6 +1,6 @@
 # make demo | test | check | docs. Each sets itself up in .venv; a second run starts at once.
 
-PYTHON_FILES := src tests benchmarks migrations docs/generate.py docs/trace_picture.py
+PYTHON_FILES := src tests benchmarks migrations notebooks docs/generate.py docs/trace_picture.py
 BIN := .venv/bin
 USE := .venv/.ready-for-use
 DEV := .venv/.ready-for-development

@@ -37,6 +37,10 @@ PLACES: dict[str, tuple[Align, int, int]] = {
     "left": ("right", -13, 0),
     "above": ("center", 0, -17),
     "below": ("center", 0, 17),
+    "above left": ("right", 4, -17),
+    "below left": ("right", 4, 17),
+    "above right": ("left", -4, -17),
+    "below right": ("left", -4, 17),
 }
 """Where a point's name may stand: how it is aligned there, and how far off in x and y."""
 
