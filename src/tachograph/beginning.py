@@ -28,18 +28,22 @@ class Beginning:
 
     def __init__(self, settings: Settings, spans: Spans) -> None:
         self._targets = Targets(settings.base_urls, settings.api_key_salt)
-        self._app = App(settings.service_name, settings.environment)
+        self._said = self._app = App(settings.service_name, settings.environment)
+        self._told: App | None = None
         self._spans = spans
         self._jobs = Jobs()
 
     @property
     def app(self) -> App:
         """What the environment says of the app, else the resource of its tracer provider."""
-        app = self._app
-        if app.service_name and app.environment:
-            return app
         told = self._spans.app
-        return App(app.service_name or told.service_name, app.environment or told.environment)
+        if told is not self._told:
+            said = self._said
+            self._app = App(
+                said.service_name or told.service_name, said.environment or told.environment
+            )
+            self._told = told
+        return self._app
 
     def live(self, sink: Sink, request: Any) -> Live | None:
         """The call that this request begins; None when it is not OpenRouter's."""

@@ -19,8 +19,6 @@ _KEY = (
     r"(?:(?<![A-Za-z0-9])sk-|sk-(?:or-v\d|ant|proj|svcacct)-)[A-Za-z0-9_-]{8,}"
     r"|(?<![A-Za-z0-9])(?:AIza|gsk_|xai-|hf_)[A-Za-z0-9_-]{16,}"
 )
-_MARKS = ("sk-", "AIza", "gsk_", "xai-", "hf_")
-_MARKS_IN_BYTES = tuple(mark.encode() for mark in _MARKS)
 _KEYS = re.compile(_KEY)
 _KEYS_IN_BYTES = re.compile(_KEY.encode())
 
@@ -40,20 +38,25 @@ def clean(text: str) -> str:
 
 def redact(text: str) -> str:
     """Without API keys."""
-    return _KEYS.sub("[redacted]", text) if any(m in text for m in _MARKS) else text
+    return _KEYS.sub("[redacted]", text) if _is_marked(text) else text
 
 
 def redact_json(data: bytes) -> bytes:
     """JSON without API keys."""
-    for mark in _MARKS_IN_BYTES:  # `any` takes four times as long, and every call comes by here
-        if mark in data:
-            return _KEYS_IN_BYTES.sub(b"[redacted]", data)
+    dashed = b"-" in data and (b"sk-" in data or b"xai-" in data)
+    if dashed or b"gsk_" in data or b"hf_" in data or (b"A" in data and b"AIza" in data):
+        return _KEYS_IN_BYTES.sub(b"[redacted]", data)
     return data
+
+
+def _is_marked(text: str) -> bool:
+    """Whether there may be a key; written out, since every call asks it some ten times."""
+    return "sk-" in text or "AIza" in text or "gsk_" in text or "xai-" in text or "hf_" in text
 
 
 def fit(text: str) -> str:
     """Without API keys and without what databases refuse."""
-    if text.isascii() and "sk-" not in text and "\0" not in text:
+    if text.isascii() and "\0" not in text and not _is_marked(text):
         return text  # as nearly all are
     return clean(redact(text))
 
