@@ -115,6 +115,6 @@ class _Ending:
         if any(thread.is_alive() for thread in self._threads):
             logger.warning(
                 "tachograph: the OpenTelemetry collector did not take everything in %g s; "
-                "`tachograph export spans` sends what is in SQL",
+                "`tachograph export spans --since 1h` sends what is in SQL",
                 self._seconds,
             )
