@@ -18,7 +18,7 @@ from tachograph.store import purge as purging
 from tachograph.store.database import open_engine, write_transaction
 from tachograph.store.insert import Inserter, Ledger
 from tachograph.store.purge import count_before, purge
-from tachograph.store.schema import calls, journal_dead, reconciliations
+from tachograph.store.schema import calls, contents, journal_dead, reconciliations
 from tests.store.test_insert import row
 
 NOON = datetime(2026, 11, 1, 12, tzinfo=UTC)
@@ -80,6 +80,19 @@ def test_what_belongs_to_them_goes_with_them(engine: sa.Engine) -> None:
         assert connection.execute(sa.select(reconciliations.c.call_id)).scalars().all() == new
         kept = connection.execute(sa.select(journal_dead.c.set_aside_us)).scalars().all()
     assert kept == [NOON + timedelta(days=1)]
+
+
+def test_what_belonged_to_archived_calls_goes_too(engine: sa.Engine) -> None:
+    archived = uuid7(microseconds(NOON))
+    with write_transaction(engine) as connection:
+        connection.execute(contents.insert(), {"call_id": archived, "request": "{}"})
+        connection.execute(
+            reconciliations.insert(), {"call_id": archived, "asked_us": NOON, "found": True}
+        )
+    assert purge(engine, NOON + timedelta(hours=1)) == 0
+    with engine.connect() as connection:
+        assert not connection.execute(sa.select(contents.c.call_id)).all()
+        assert not connection.execute(sa.select(reconciliations.c.call_id)).all()
 
 
 def test_a_batch_is_sized_by_how_long_the_last_one_took() -> None:

@@ -105,11 +105,10 @@ def archive_calls(
 
         leaving = Leaving(engine, STORED)
         for day in days_with_calls(engine, until):
-            one = _Day(url, archive, day)
+            one, written = _Day(url, archive, day), 0
             for _ in range(ATTEMPTS):
                 if one.has_news():
-                    calls += one.write(step)
-                    days += 1
+                    written = one.write(step)
                 if keep:
                     break
                 gone, finished = one.delete(leaving, step)
@@ -118,7 +117,9 @@ def archive_calls(
                     break
             else:
                 raise StoreError(f"the calls of {day} change all the time; try again later")
-            size += path_of(archive, day).stat().st_size
+            if written:
+                days, calls = days + 1, calls + written
+                size += path_of(archive, day).stat().st_size
     return Archived(until, days, calls, size, deleted)
 
 

@@ -12,19 +12,25 @@ from tachograph.analytics.schema import CALLS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from tachograph.analytics.periods import When
     from tachograph.analytics.sources import Source
 
 
 def watched_calls(
-    source: Source, since: When | None, until: When | None, seen: Callable[[int], object]
+    source: Source,
+    since: When | None,
+    until: When | None,
+    seen: Callable[[int], object],
+    *,
+    archive: Path | str | None = None,
 ) -> pl.LazyFrame:
     """What `scan_calls` gives; `seen` is told of every batch how many rows it has.
 
     It is called on the thread that reads, and again for each time that the frame is collected.
     """
-    scan = scan_of(source, since, until)
+    scan = scan_of(source, since, until, archive)
 
     def watched(
         with_columns: list[str] | None,

@@ -10,7 +10,7 @@ import typer
 
 from tachograph.analytics.audit import audit_by, cost_audit, differing, unexplained_share
 from tachograph.analytics.frames import scan_calls
-from tachograph.cli.options import DEFAULT_DB, Db, Format, OutputFormat, Since, Until
+from tachograph.cli.options import DEFAULT_DB, Archive, Db, Format, OutputFormat, Since, Until
 from tachograph.cli.output import show, stderr
 
 
@@ -38,6 +38,7 @@ def audit(
     db: Db = DEFAULT_DB,
     since: Since = None,
     until: Until = None,
+    archive: Archive = None,
     by: Annotated[Key, typer.Option("--by", help="One row for each of these.")] = Key.REASON,
     fail_above: Annotated[
         Decimal | None,
@@ -51,7 +52,7 @@ def audit(
     form: OutputFormat = Format.TABLE,
 ) -> None:
     """Compare computed with billed costs, call by call, and say why they differ."""
-    audited = cost_audit(scan_calls(db, since, until), db).collect()
+    audited = cost_audit(scan_calls(db, since, until, archive=archive), db).collect()
     if by is Key.CALL:
         shown = differing(audited)
         headings = {

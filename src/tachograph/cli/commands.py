@@ -25,6 +25,7 @@ COMMANDS = {
     "sql": ("tachograph.cli.sql:sql", "Run one SELECT, read-only."),
     "export": ("tachograph.cli.export:app", "Write stored calls to a file."),
     "import": ("tachograph.cli.import_aicore:app", "Bring over what another recorder has."),
+    "archive": ("tachograph.cli.archive:archive", "Move closed days into Parquet files."),
     "purge": ("tachograph.cli.purge:purge", "Delete old calls for good."),
 }
 """Name: where it lives (`module:function` or `module:group`), and its line in the help."""

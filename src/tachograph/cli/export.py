@@ -9,7 +9,7 @@ import typer
 
 from tachograph import analytics
 from tachograph.cli.export_spans import spans
-from tachograph.cli.options import DEFAULT_DB, Db, Since, Until
+from tachograph.cli.options import DEFAULT_DB, Archive, Db, Since, Until
 from tachograph.cli.output import stderr
 
 app = typer.Typer(no_args_is_help=True)
@@ -29,6 +29,7 @@ def calls(
     db: Db = DEFAULT_DB,
     since: Since = None,
     until: Until = None,
+    archive: Archive = None,
 ) -> None:
     """Write every call, one row each, in the format that the file's name ends with.
 
@@ -37,5 +38,5 @@ def calls(
     if to.suffix not in analytics.FORMATS:
         raise typer.BadParameter(f"{to.name}: write to a .parquet, .csv or .ndjson file")
     with stderr.status(f"Writing {to}"):
-        analytics.write_frame(analytics.scan_calls(db, since, until), to)
+        analytics.write_frame(analytics.scan_calls(db, since, until, archive=archive), to)
     typer.echo(to)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -56,6 +57,14 @@ Until = Annotated[
         parser=parse_instant,
         metavar="WHEN",
         help="Before this instant, in the same forms.",
+    ),
+]
+Archive = Annotated[
+    Path | None,
+    typer.Option(
+        "--archive",
+        metavar="DIR",
+        help="Read the calls in this folder as well, where `tachograph archive` put them.",
     ),
 ]
 OutputFormat = Annotated[

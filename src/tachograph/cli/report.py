@@ -12,6 +12,7 @@ from tachograph import analytics
 from tachograph.cli.into import To, form_of, into
 from tachograph.cli.kinds import (
     HEADINGS,
+    SPARE,
     UNKNOWN_COSTS,
     WITHOUT_PLOT,
     Kind,
@@ -19,7 +20,7 @@ from tachograph.cli.kinds import (
     plot,
     summary_headings,
 )
-from tachograph.cli.options import DEFAULT_DB, Db, Format, OutputFormat, Since, Until
+from tachograph.cli.options import DEFAULT_DB, Archive, Db, Format, OutputFormat, Since, Until
 from tachograph.cli.output import counted, show, stderr
 from tachograph.cli.reading import read_with_progress
 
@@ -36,6 +37,7 @@ def report(
     db: Db = DEFAULT_DB,
     since: Since = None,
     until: Until = None,
+    archive: Archive = None,
     by: Annotated[
         str | None, typer.Option("--by", metavar="TAG", help="The tag that `tags` groups by.")
     ] = None,
@@ -71,9 +73,10 @@ def report(
     form = form_of(to, form)
     if page_to is not None and (kind or top or to or plot_to or form is not Format.TABLE):
         raise typer.BadParameter("only a period and --where go with a page", param_hint="--html")
-    count = analytics.count_calls(db, since, until, at_most=MANY)
+    count = analytics.count_calls(db, since, until, at_most=MANY, archive=archive)
     quantiles = _quantiles(count)
-    with read_with_progress(db, since, until, count if count < MANY else None) as read:
+    known = count if count < MANY else None
+    with read_with_progress(db, since, until, known, archive=archive) as read:
         calls = read if where is None else read.filter(analytics.where(where))
         if page_to is not None:
             from tachograph.cli.page import write_page
@@ -101,7 +104,7 @@ def show_report(
     most = MOST_LINES if top is None and for_people else top
     shown = report if most is None else report.head(most)
     if kind in HEADINGS:
-        show(shown, form, headings=HEADINGS[kind], title=title)
+        show(shown, form, headings=HEADINGS[kind], title=title, spare=SPARE)
     else:
         _show_summary(report, shown, form, title)
     if top is None and len(shown) < len(report):
@@ -118,6 +121,7 @@ def _show_summary(report: Any, shown: Any, form: Format, title: str | None) -> N
         title=title,
         total=total,
         more=UNKNOWN_COSTS,
+        spare=SPARE,
     )
     if form in (Format.TABLE, Format.MARKDOWN) and (unknown := total["calls_without_cost"]):
         blank = "\n" if form is Format.MARKDOWN else ""

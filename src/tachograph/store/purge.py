@@ -62,22 +62,23 @@ def purge(
     of_each = [contents.c.call_id]
     if not content_only:
         of_each += [reconciliations.c.call_id, operation_spans.c.id, calls.c.id]
-    counted = of_each[-1]
     deleted, batch = 0, FIRST_BATCH
     try:
         with write_transaction(engine) as connection:
             # a record that could not be read may hold content, too
             connection.execute(sa.delete(journal_dead).where(journal_dead.c.set_aside_us < before))
-        while (last := _last_of_batch(engine, counted, before, batch)) is not None:
-            with write_transaction(engine) as connection:
-                began = time.monotonic()
-                for id_ in of_each:
-                    gone = connection.execute(sa.delete(id_.table).where(id_ <= last)).rowcount
-            batch = next_size(batch, time.monotonic() - began)
-            deleted += gone
-            if progress is not None:
-                progress(gone)
-            time.sleep(PAUSE_SECONDS)
+        # after the calls what is left of others: of those that were archived, for instance
+        for counted in reversed(of_each):
+            while (last := _last_of_batch(engine, counted, before, batch)) is not None:
+                with write_transaction(engine) as connection:
+                    began = time.monotonic()
+                    for id_ in of_each:
+                        gone = connection.execute(sa.delete(id_.table).where(id_ <= last)).rowcount
+                batch = next_size(batch, time.monotonic() - began)
+                deleted += gone
+                if progress is not None:
+                    progress(gone)
+                time.sleep(PAUSE_SECONDS)
     except sa.exc.DBAPIError as error:
         raise failure(engine.url, error) from error
     return deleted
