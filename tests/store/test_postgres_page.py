@@ -80,13 +80,37 @@ def test_a_writer_records_without_reading(page: Page) -> None:
     record_a_call(page.url(page.writer))
     engine = open_engine(page.url(page.writer))
     with engine.connect() as connection, pytest.raises(sa.exc.ProgrammingError, match="denied"):
-        connection.exec_driver_sql("SELECT id FROM calls")
+        connection.exec_driver_sql("SELECT id, name FROM calls")
     inserter = Inserter(engine)
-    assert inserter.known([uuid7_floor(1)]) == set()
     inserter.set_aside([("bad", b"record")], uuid7_floor(1), 1)
     engine.dispose()
     with page.owner.connect() as connection:
         assert connection.exec_driver_sql("SELECT generation_id FROM calls").scalar() == "gen-1"
+
+
+@pytest.mark.parametrize("may_read", [True, False])
+def test_jobs_that_several_writers_ask_for(page: Page, may_read: bool) -> None:
+    if not may_read:
+        with page.owner.begin() as connection:
+            connection.exec_driver_sql(f"REVOKE ALL ON calls FROM {page.writer}")
+            connection.exec_driver_sql(f"GRANT INSERT ON calls TO {page.writer}")
+        engine = open_engine(page.url(page.writer))
+        assert Inserter(engine).known([uuid7_floor(1)]) == set()
+        engine.dispose()
+    done = {"id": "job-1", "status": "completed", "usage": {"cost": 0.5}}
+    transport = httpx.MockTransport(lambda request: httpx.Response(200, json=done))
+    for method in ("POST", "GET"):  # each is a recorder that knows nothing of the other
+        with (
+            tachograph.Recorder(page.url(page.writer)) as recorder,
+            httpx.Client(transport=RecordingTransport(recorder, transport)) as client,
+        ):
+            asked = {"model": "a/b"} if method == "POST" else None
+            client.request(method, "https://openrouter.ai/api/v1/videos/job-1", json=asked)
+            assert recorder.flush(30), "the call was not stored"
+    with page.owner.connect() as connection:
+        rows = connection.exec_driver_sql("SELECT model, billed_picousd FROM calls ORDER BY id")
+        second = ("a/b", None) if may_read else (None, 500_000_000_000)
+        assert [tuple(row) for row in rows] == [("a/b", 500_000_000_000), second]
 
 
 def test_an_analyst_reads_and_cannot_write(page: Page) -> None:

@@ -74,7 +74,7 @@ calls = sa.Table(
         nullable=False,
     ),
     _col("path", Text, "below the base URL, ids replaced: `/chat/completions`", nullable=False),
-    _col("request_model", Text, "the model asked for"),
+    _col("request_model", Text, "the model asked for; of a poll, the model of its job"),
     _col("stream", Boolean, "an event stream was asked for"),
     _col("max_tokens", BigInteger, "under whichever name it was sent"),
     _col("temperature", Double, "as sent"),
