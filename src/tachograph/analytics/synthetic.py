@@ -24,7 +24,7 @@ from tachograph.analytics.schema import CALLS, STORED, declared
 from tachograph.analytics.worlds import World
 from tachograph.core.units import microseconds
 
-CHUNK_ROWS = 50_000 * SENDINGS
+CHUNK_ROWS = 20_000 * SENDINGS
 """Rows that are made at a time; no chunk cuts a chain of sendings."""
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import polars as pl
     from sqlalchemy.engine import Engine
 
-BATCH_ROWS = 50_000
+BATCH_ROWS = 20_000
 
 _OPENAI = ("OpenAI", "Azure")
 _CLAUDE = ("Anthropic", "Amazon Bedrock", "Google")
