@@ -99,6 +99,27 @@ def test_show_finds_a_call_by_any_of_its_ids(tachograph: Run, tmp_path: Path) ->
     assert found["calls"][0]["error_type"] == "rate_limited"
 
 
+def test_show_takes_an_id_without_dashes(tachograph: Run, tmp_path: Path) -> None:
+    url, ids = retried(tmp_path / "calls.db")
+    for name in ("first", "again"):
+        for typed in (ids[name].replace("-", ""), ids[name].replace("-", "").upper()):
+            found = tachograph("show", typed, "--db", url, "--format", "json").json
+            assert len(found["calls"]) == 2, name
+        assert (
+            f"id                           {ids[name]}"
+            in tachograph("show", typed, "--db", url).out
+        )
+    assert tachograph("show", "ab" * 15 + "aa", "--db", url).status == 1
+
+
+def test_the_timeline_tells_waiting_from_answering(tachograph: Run, tmp_path: Path) -> None:
+    call = row(0, latency_seconds=4.0, first_token_seconds=2.0, model="a/b")
+    url = stored(tmp_path / "calls.db", [call])
+    said = tachograph("show", str(UUID(bytes=call["id"])), "--db", url).out
+    (bar,) = {word for word in said.split() if set(word) == {"\u2500", "\u2501"}}
+    assert bar.index("\u2501") == pytest.approx(len(bar) / 2, abs=1)
+
+
 def test_show_draws_the_operation_as_a_timeline(tachograph: Run, tmp_path: Path) -> None:
     url, ids = retried(tmp_path / "calls.db")
     said = tachograph("show", ids["again"], "--db", url).out

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from uuid import UUID
 
 import polars as pl
 
@@ -12,7 +13,8 @@ from tachograph.analytics.frames import read_operation, scan_calls
 from tachograph.analytics.sources import Source
 
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
-_TRACE = re.compile(r"[0-9a-f]{32}")
+_HEX = re.compile(r"[0-9a-f]{32}")
+"""A trace, or a call or an operation whose dashes were left out."""
 _GENERATION = re.compile(r"gen-(?:[a-z]+-)*(\d{9,11})-.+")
 _LONGEST_CALL = timedelta(hours=2)
 
@@ -21,15 +23,18 @@ def find_calls(source: Source, id_: str, *, archive: Path | str | None = None) -
     """The calls that this id names; none where it names nothing.
 
     The id of a call or an operation gives all calls of that operation, that of a trace all calls
-    of the trace, that of a generation its call. `archive` is looked through as well.
+    of the trace, that of a generation its call; dashes may be left out. `archive` is looked
+    through as well.
     """
     every = scan_calls(source, archive=archive)
     text = id_.strip().lower()
-    if _UUID.fullmatch(text):
-        found = every.filter(pl.col("id") == text).collect()
-        operation = found["operation_id"].item() if len(found) else text
-        return read_operation(source, operation, archive=archive)
-    if _TRACE.fullmatch(text):
+    if _UUID.fullmatch(text) or _HEX.fullmatch(text):
+        call_id = str(UUID(text))
+        found = every.filter(pl.col("id") == call_id).collect()
+        operation = found["operation_id"].item() if len(found) else call_id
+        calls = read_operation(source, operation, archive=archive)
+        if len(calls) or _UUID.fullmatch(text):
+            return calls
         return every.filter(pl.col("trace_id") == text).sort("id").collect()
     named = pl.col("generation_id") == id_.strip()
     if made := _GENERATION.fullmatch(id_.strip()):

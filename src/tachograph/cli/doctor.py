@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import typer
+from rich.table import Table
 from rich.text import Text
 
 from tachograph.cli.findings import Finding, State, look_at
@@ -31,17 +32,15 @@ def doctor(db: Db = DEFAULT_DB, form: OutputFormat = Format.TABLE) -> None:
 
 
 def _tell(findings: list[Finding]) -> None:
-    console = stdout()
+    lines = Table.grid(padding=(0, 2, 0, 0))
     for finding in findings:
         word, colour = MARKS[finding.state]
-        line = Text.assemble(
-            (f"{word:<6}", colour), (f"{finding.about:<10} ", "bold"), finding.says
-        )
+        says = Text(finding.says)
         if finding.do is not None:
-            line.append(
-                f"\n{'':<17}-> {finding.do}", "" if finding.state is not State.OK else "dim"
-            )
-        console.print(line, soft_wrap=True)
+            says.append(f"\n-> {finding.do}")
+        lines.add_row(Text(word, colour), Text(finding.about, "bold"), says)
+    console = stdout()
+    console.print(lines)
     wrong = sum(finding.state is State.WRONG for finding in findings)
     notes = sum(finding.state is State.ADVICE for finding in findings)
     console.print(f"\n{wrong or 'nothing'} wrong, {counted(notes, 'note')}")

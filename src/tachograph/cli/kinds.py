@@ -67,6 +67,22 @@ SUMMARY = {
 }
 """The columns of a report by a key, after the key."""
 
+SPARE = (
+    "first_token_p95_seconds",
+    "first_token_p50_seconds",
+    "latency_max_seconds",
+    "last_at",
+    "providers",
+    "models",
+    "outcome",
+    "output_tokens_per_second",
+    "cache_write_input_tokens",
+    "computed_usd",
+    "output_tokens",
+    "input_tokens",
+)
+"""The columns that a narrow screen can do without, in this order."""
+
 UNKNOWN_COSTS = {"spent_usd": "calls_without_cost"}
 """A sum of money that leaves something out has a `+`."""
 

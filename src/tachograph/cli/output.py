@@ -71,12 +71,14 @@ def show(
     title: str | None = None,
     total: Mapping[str, Any] | None = None,
     more: Mapping[str, str] | None = None,
+    spare: Sequence[str] = (),
 ) -> None:
     """Write a frame to standard output.
 
     For tables, `headings` chooses the columns and what stands above each, and `total` is a
     last line below all. `more` names columns whose values get a `+` where another column counts
-    what they leave out. JSON, CSV and Parquet have every column under its own name, and no total.
+    what they leave out; `spare` are columns that a narrow screen can do without, the first of
+    them first. JSON, CSV and Parquet have every column under its own name, and no total.
     """
     if form is Format.JSON:
         write_json(list(as_objects(frame)))
@@ -87,7 +89,7 @@ def show(
     elif form is Format.MARKDOWN:
         _write_markdown(grid(frame, headings, total, more), title)
     else:
-        _write_table(grid(frame, headings, total, more), title)
+        write_table(grid(frame, headings, total, more), title, spare)
 
 
 def plain(value: Any) -> Any:
@@ -152,12 +154,18 @@ def _flat(value: Any) -> Any:
 class Grid:
     """A table as people see it: its headings, and the cells of each column, in one width."""
 
+    names: list[str]
     headings: list[str]
     columns: list[list[Text]]
     footer: list[Text]
     """The total of each column; empty texts where there is none."""
     numbers: list[bool]
     """Which columns are of numbers."""
+
+    def without(self, at: int) -> Grid:
+        """The same but for one column."""
+        parts = (self.names, self.headings, self.columns, self.footer, self.numbers)
+        return Grid(*([*part[:at], *part[at + 1 :]] for part in parts))
 
 
 def grid(
@@ -171,7 +179,7 @@ def grid(
     total, more = total or {}, more or {}
     rows = [dict(zip(frame.columns, row, strict=True)) for row in frame.iter_rows()]
     lines = [*rows, total]
-    made = Grid(list(headings.values()), [], [], [])
+    made = Grid(list(headings), list(headings.values()), [], [], [])
     for name in headings:
         *cells, last = column_cells(name, [line.get(name) for line in lines])
         if name in more and any(line.get(more[name]) for line in lines):
@@ -183,8 +191,32 @@ def grid(
     return made
 
 
-def _write_table(shown: Grid, title: str | None) -> None:
-    has_total = any(shown.footer) and any(len(cells) > 1 for cells in shown.columns)
+def write_table(shown: Grid, title: str | None = None, spare: Sequence[str] = ()) -> None:
+    """A table that fits: columns close up, then spare ones are left out, then texts break."""
+    console = stdout()
+    boundless = console.options.update(max_width=_NATURAL_WIDTH)
+
+    def is_too_wide(table: Table) -> bool:
+        return console.measure(table, options=boundless).maximum > console.width
+
+    table = _table(shown, title)
+    left_out = []
+    if is_too_wide(table):
+        table.padding = 0
+        for name in spare:
+            if is_too_wide(table) and name in shown.names:
+                at = shown.names.index(name)
+                left_out.append(shown.headings[at])
+                shown = shown.without(at)
+                table = _table(shown, title)
+                table.padding = 0
+    console.print(table)
+    if left_out:
+        names = ", ".join(reversed(left_out))
+        stderr.print(f"left out in {console.width} columns: {names}", style="dim")
+
+
+def _table(shown: Grid, title: str | None) -> Table:
     table = Table(
         box=box.SIMPLE,
         title=title,
@@ -193,18 +225,14 @@ def _write_table(shown: Grid, title: str | None) -> None:
         pad_edge=False,
         collapse_padding=True,
         show_edge=False,
-        show_footer=has_total,
+        show_footer=any(shown.footer) and any(len(cells) > 1 for cells in shown.columns),
     )
     for heading, last, number in zip(shown.headings, shown.footer, shown.numbers, strict=True):
         justify: JustifyMethod = "right" if number else "left"
         table.add_column(heading, footer=last, justify=justify, overflow="fold")
     for across in zip(*shown.columns, strict=True):
         table.add_row(*across)
-    console = stdout()
-    boundless = console.options.update(max_width=_NATURAL_WIDTH)
-    if console.measure(table, options=boundless).maximum > console.width:
-        table.padding = 0  # better close together than broken over lines
-    console.print(table)
+    return table
 
 
 def _write_markdown(shown: Grid, title: str | None) -> None:

@@ -40,7 +40,9 @@ def show_id(
         typer.echo()
         show_timeline(rows)
         typer.echo()
-        _show_call(next((call for call in rows if call["id"] == id_), rows[0]))
+        digits_of_id = id_.strip().lower().replace("-", "")
+        asked = (call for call in rows if call["id"].replace("-", "") == digits_of_id)
+        _show_call(next(asked, rows[0]))
 
 
 def _show_operation(operation: dict[str, Any]) -> None:
