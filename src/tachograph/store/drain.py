@@ -108,18 +108,15 @@ class Drain:
         """Closes the connections; the next batch opens others."""
         self._engine.dispose()
 
-    def close(self) -> None:
-        """The ledger as it stands at the end, and the journal let go. Raises what stood in the
-        way of the ledger, after all else is done."""
-        all_stored = not self.waiting
+    def close_journal(self) -> None:
+        """Lets the journal go; what is not stored stays in it."""
+        self._ledger.closed = not self.waiting
         self._journal.close(self._batch)
-        try:
-            if self._inserter is not None:
-                ledger = self._current_ledger()
-                ledger.closed = all_stored
-                self._inserter.store((), ledger)
-        finally:
-            self._engine.dispose()
+
+    def write_last_word(self) -> None:
+        """The ledger as it stands at the end."""
+        if self._inserter is not None:
+            self._inserter.store((), self._current_ledger())
 
     def _open(self) -> Inserter:
         if self._inserter is None:

@@ -160,31 +160,43 @@ class Writer:
                 break
             if not (done and (self._drain.full or self._hurry) and not self._nothing_waits()):
                 self._sleep(done)
+        self._drain.close_journal()
         try:
-            with self._gate:
-                self._drain.close()
+            self._patiently(self._drain.write_last_word)
         except Exception as exc:  # nobody is left to try it again
             self._in_trouble(exc)
+        self._drain.disconnect()
         with self._progress:
             self._progress.notify_all()
 
     def _round(self) -> bool:
         """Whether the database let it."""
-        patience = time.monotonic() + BUSY_TIMEOUT_SECONDS
-        while True:
-            try:
-                with self._gate:
-                    self._drain.adopt_and_store(self._before_batch)
-                break
-            except Exception as exc:  # whatever it is: the thread must outlive it
-                if not is_locked(exc) or time.monotonic() > patience:
-                    self._in_trouble(exc)
-                    return False
-            self._sync()  # another process writes, which is no trouble
+        try:
+            self._patiently(lambda: self._drain.adopt_and_store(self._before_batch))
+        except Exception as exc:  # whatever it is: the thread must outlive it
+            self._in_trouble(exc)
+            return False
         if self._trouble is not None:
             logger.warning("tachograph: %s takes calls again", self._shown)
             self._trouble, self._failures = None, 0
         return True
+
+    def _patiently(self, use: Callable[[], None]) -> None:
+        """Uses the database; waits its turn where another process writes, which is no trouble.
+
+        The journal is brought to the disk meanwhile, and the process may fork.
+        """
+        patience = time.monotonic() + BUSY_TIMEOUT_SECONDS
+        while True:
+            try:
+                with self._gate:
+                    use()
+            except Exception as exc:
+                if not is_locked(exc) or time.monotonic() > patience:
+                    raise
+            else:
+                return
+            self._sync()
 
     def _nothing_waits(self) -> bool:
         self._before_batch()
