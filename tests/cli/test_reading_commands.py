@@ -192,6 +192,24 @@ def test_sql_shows_people_the_first_rows_and_programs_all(
     assert len(written.splitlines()) == 1 + 3
 
 
+def test_sql_writes_a_file(tachograph: Run, db: str, tmp_path: Path) -> None:
+    query = "SELECT model, spent_usd, http_status FROM call_log ORDER BY started_at"
+    to = tmp_path / "calls.parquet"
+    assert tachograph("sql", query, "--db", db, "--to", str(to)).out == ""
+    assert pl.read_parquet(to).rows() == [
+        ("a/big", "0.000000000001", None),
+        ("b/small", "0.250000000000", None),
+        ("b/small", None, 502),
+    ]
+    assert tachograph("sql", f"{query} LIMIT 0", "--db", db, "--to", str(to)).status == 0
+    assert pl.read_parquet(to).shape == (0, 3)
+    mixed = "SELECT 1 AS x UNION ALL SELECT 'one'"
+    ran = tachograph("sql", mixed, "--db", db, "--to", str(to))
+    assert (ran.status, ran.err.count("\n")) == (1, 1)
+    assert "one type for each column" in ran.err
+    assert pl.read_parquet(to).shape == (0, 3)
+
+
 @pytest.mark.parametrize(
     "query",
     [

@@ -9,9 +9,10 @@ from typing import Annotated
 import typer
 
 from tachograph.analytics.audit import audit_by, cost_audit, differing, unexplained_share
-from tachograph.analytics.frames import scan_calls
+from tachograph.cli.kinds import AUDIT_COLUMNS
 from tachograph.cli.options import DEFAULT_DB, Archive, Db, Format, OutputFormat, Since, Until
 from tachograph.cli.output import show, stderr
+from tachograph.cli.reading import read_with_progress
 
 
 class Key(StrEnum):
@@ -52,7 +53,8 @@ def audit(
     form: OutputFormat = Format.TABLE,
 ) -> None:
     """Compare computed with billed costs, call by call, and say why they differ."""
-    audited = cost_audit(scan_calls(db, since, until, archive=archive), db).collect()
+    with read_with_progress(db, since, until, archive=archive) as read:
+        audited = cost_audit(read, db).collect()
     if by is Key.CALL:
         shown = differing(audited)
         headings = {
@@ -67,14 +69,8 @@ def audit(
         }
     else:
         shown = audit_by(audited, by.value)
-        headings = {
-            by.value: by.value,
-            "calls": "calls",
-            "differing": "differing",
-            "billed_usd": "billed",
-            "computed_usd": "computed",
-            "difference_usd": "difference",
-        }
+        rest = {name: word for name, word in AUDIT_COLUMNS.items() if name != "reason"}
+        headings = {by.value: by.value} | rest
     show(shown, form, headings=headings)
     share = unexplained_share(audited)
     stderr.print(f"unexplained: {share:.4%} of the bill of {len(audited):,} calls")

@@ -10,7 +10,7 @@ import typer
 from tachograph import analytics
 from tachograph.cli.export_spans import spans
 from tachograph.cli.options import DEFAULT_DB, Archive, Db, Since, Until
-from tachograph.cli.output import stderr
+from tachograph.cli.reading import read_with_progress
 
 app = typer.Typer(no_args_is_help=True)
 app.command()(spans)
@@ -37,6 +37,6 @@ def calls(
     """
     if to.suffix not in analytics.FORMATS:
         raise typer.BadParameter(f"{to.name}: write to a .parquet, .csv or .ndjson file")
-    with stderr.status(f"Writing {to}"):
-        analytics.write_frame(analytics.scan_calls(db, since, until, archive=archive), to)
+    with read_with_progress(db, since, until, archive=archive) as read:
+        analytics.write_frame(read, to)
     typer.echo(to)
