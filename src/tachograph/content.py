@@ -16,7 +16,7 @@ from tachograph.core.skim import Skim
 from tachograph.errors import TachographError
 from tachograph.openrouter.assembly import assembly_for
 from tachograph.openrouter.masking import Masking
-from tachograph.openrouter.text import repaired
+from tachograph.openrouter.text import readings
 
 if TYPE_CHECKING:
     from tachograph.openrouter.answer import Answer
@@ -103,7 +103,7 @@ def _read(body: bytes | None) -> Any:
         skim = Skim()
         skim.feed(body)
         data = skim.result()
-    for text in (data, repaired(data)) if data is not None else ():
+    for text in () if data is None else readings(data):
         try:
             return msgspec.json.decode(text)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):

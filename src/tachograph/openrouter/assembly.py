@@ -15,7 +15,7 @@ from tachograph.openrouter.answer import Answer
 from tachograph.openrouter.masking import CONTENT_BYTES, Masking
 from tachograph.openrouter.messages import MessagesAnswer
 from tachograph.openrouter.responses import ResponsesAnswer
-from tachograph.openrouter.text import repaired
+from tachograph.openrouter.text import readings
 
 ROOM = CONTENT_BYTES
 _PART = 256
@@ -238,7 +238,7 @@ def _texts(value: Any) -> Any:
 
 
 def _read(data: bytes) -> Any:
-    for text in (data, repaired(data)):
+    for text in readings(data):
         try:
             return msgspec.json.decode(text)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from tachograph.openrouter.text import clean, fit, redact, repaired
+from tachograph.openrouter.text import clean, fit, readings, redact
 
 MESSAGE_CHARACTERS = 500
 """Longer messages are cut."""
@@ -182,7 +182,7 @@ def _read(error: bytes | None) -> dict[str, Any]:
     if not error:
         return {}
     body = None
-    for text in (error, repaired(error)):
+    for text in readings(error):
         try:
             body = msgspec.json.decode(text)
             break

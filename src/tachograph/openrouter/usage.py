@@ -17,7 +17,7 @@ import msgspec
 from tachograph.core.records import Call, Usage
 from tachograph.core.units import PICO
 from tachograph.openrouter.request_facts import INT64
-from tachograph.openrouter.text import redact, repaired, text_of
+from tachograph.openrouter.text import readings, redact, text_of
 
 
 class _Number(Decimal):
@@ -74,7 +74,7 @@ def says_cost(usage: bytes) -> bool:
 
 
 def _read(data: bytes) -> Any:
-    for text in (data, repaired(data)):
+    for text in readings(data):
         try:
             return _decode(text)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, InvalidOperation):
