@@ -11,7 +11,8 @@ help:
 	@echo "make demo    record some 200 calls to a stand-in for OpenRouter, and report on them"
 	@echo "make test    run the tests (ARGS=... goes to pytest)"
 	@echo "make check   all that a change must pass: format, lint, types, imports, docs, tests"
-	@echo "make crash   kill recording processes 200 times; make outage, make soak: long runs"
+	@echo "make crash   kill recording processes 200 times, fill disks, start processes in all ways"
+	@echo "make outage  ten minutes without PostgreSQL; make soak: a million calls"
 	@echo "make fuzz    20,000 broken answers: nothing raised, nothing changed, nothing invented"
 	@echo "make docs    write the generated pages of docs/ again"
 
@@ -30,10 +31,12 @@ lint: $(DEV)
 	$(BIN)/lint-imports
 
 crash: $(DEV)
-	TACHOGRAPH_TEST_KILLS=200 $(BIN)/python -m pytest tests/crash/test_kill.py
+	TACHOGRAPH_TEST_KILLS=200 TACHOGRAPH_TEST_LOCK=35 \
+	TACHOGRAPH_TEST_PROCESSES=8 TACHOGRAPH_TEST_CALLS=1000 \
+	$(BIN)/python -m pytest tests/crash --deselect tests/crash/test_outage.py $(ARGS)
 
 outage: $(DEV)
-	TACHOGRAPH_TEST_OUTAGE=15000 $(BIN)/python -m pytest tests/crash/test_outage.py
+	TACHOGRAPH_TEST_OUTAGE=600 $(BIN)/python -m pytest tests/crash/test_outage.py
 
 fuzz: $(DEV)
 	TACHOGRAPH_TEST_FUZZ=20000 $(BIN)/python -m pytest tests/test_fuzz.py

@@ -6,10 +6,8 @@ python programs.py NAME DATABASE_URL BASE_URL
 from __future__ import annotations
 
 import asyncio
-import multiprocessing
 import os
 import sys
-from multiprocessing.context import ForkContext, SpawnContext
 
 import httpx
 
@@ -17,8 +15,6 @@ from tachograph import Recorder
 from tachograph.httpx import AsyncRecordingTransport, RecordingTransport
 
 ASKED = {"model": "openai/gpt-5-mini", "messages": [{"role": "user", "content": "q"}]}
-PROCESSES = 8
-CALLS = 100
 
 
 def call(recorder: Recorder, base_url: str, times: int) -> None:
@@ -81,33 +77,6 @@ def silent_fork(url: str, base_url: str) -> None:
         return
     os.waitpid(child, 0)
     call(recorder, base_url, 5)
-
-
-def spawned(url: str, base_url: str) -> None:
-    work(Recorder(url, base_urls=[base_url]), base_url, CALLS)
-
-
-def processes(context: ForkContext | SpawnContext, target: object, *arguments: object) -> None:
-    children = [
-        context.Process(target=target, args=arguments)  # type: ignore[arg-type]
-        for _ in range(PROCESSES)
-    ]
-    for child in children:
-        child.start()
-    for child in children:
-        child.join()
-    assert [child.exitcode for child in children] == [0] * PROCESSES
-
-
-def multiprocessing_fork(url: str, base_url: str) -> None:
-    """The workers inherit a recorder that has recorded."""
-    recorder = Recorder(url, base_urls=[base_url])
-    call(recorder, base_url, 1)
-    processes(multiprocessing.get_context("fork"), work, recorder, base_url, CALLS)
-
-
-def multiprocessing_spawn(url: str, base_url: str) -> None:
-    processes(multiprocessing.get_context("spawn"), spawned, url, base_url)
 
 
 def exit_in_mid_stream(url: str, base_url: str) -> None:

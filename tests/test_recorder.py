@@ -23,7 +23,7 @@ from tachograph.errors import StoreError
 from tachograph.httpx import AsyncRecordingTransport, RecordingTransport
 from tachograph.settings import Durability
 from tachograph.testing import Answer, Chat, FakeOpenRouter, Hold
-from tests.programs import ASKED, CALLS, PROCESSES
+from tests.programs import ASKED
 
 STREAMED = {**ASKED, "stream": True}
 
@@ -306,15 +306,6 @@ def test_a_child_that_only_closes_takes_nothing_from_its_parent(
     file: Path, server: FakeOpenRouter
 ) -> None:
     assert_each_once(run("silent_fork", file, server), 10)
-
-
-@needs_fork
-def test_workers_that_were_forked(file: Path, server: FakeOpenRouter) -> None:
-    assert_each_once(run("multiprocessing_fork", file, server), PROCESSES * CALLS + 1)
-
-
-def test_workers_that_were_spawned(file: Path, server: FakeOpenRouter) -> None:
-    assert_each_once(run("multiprocessing_spawn", file, server), PROCESSES * CALLS)
 
 
 def test_the_interpreter_ends_in_mid_stream(file: Path, server: FakeOpenRouter) -> None:

@@ -1,6 +1,7 @@
-"""Eight processes record into one database, however they are started: every call is there, once.
+"""Processes record into one database, however they are started: every call is there, once.
 
-Few calls here; `make crash` asks for 1,000 a process through TACHOGRAPH_TEST_CALLS.
+A few of them here; `make crash` asks for eight through TACHOGRAPH_TEST_PROCESSES, and for 1,000
+calls of each through TACHOGRAPH_TEST_CALLS.
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ def assert_each_once(place: Place, calls: int) -> None:
     ("way", "more"),
     [("fork", 1), ("spawn", 0), ("forkserver", 0), ("subprocesses", 0), ("os_fork", 1)],
 )
-def test_eight_processes(place: Place, server: FakeOpenRouter, way: str, more: int) -> None:
+def test_processes(place: Place, server: FakeOpenRouter, way: str, more: int) -> None:
     program = str(HERE / "starting.py")
     done = subprocess.run(
         [sys.executable, program, way, place.url, server.base_url, str(CALLS)],
