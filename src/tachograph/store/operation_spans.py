@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from threading import Lock
+from threading import RLock
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -40,7 +40,8 @@ class WaitingOperations:
 
     def __init__(self) -> None:
         self._waiting: deque[OperationSpan] = deque()
-        self._lock = Lock()
+        # a generator that is garbage-collected may leave an operation while its thread is in here
+        self._lock = RLock()
         self._forbidden = False
         self.taken_in = 0
         """Those that wait, and those that did."""
