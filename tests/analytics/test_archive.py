@@ -245,9 +245,6 @@ def test_broken_off_after_any_step_and_run_again(store: Store, tmp_path: Path, k
             archive_calls(url, END, archive, keep=keep, progress=stop)
         except StoppedError:
             assert read_calls(url, archive=archive).equals(before)
-        except pl.exceptions.PolarsError as error:
-            assert "StoppedError" in str(error)  # noqa: PT017
-            assert read_calls(url, archive=archive).equals(before)
         else:
             break
     assert steps > 1
@@ -472,7 +469,7 @@ archive_calls(sys.argv[1], "2026-11-05", sys.argv[2], progress=lambda *_: print(
 """
 
 
-@pytest.mark.parametrize("steps", [0, 1, 5, 24, 60, 90, 97])
+@pytest.mark.parametrize("steps", [0, 1, 4, 9, 20])
 def test_killed_anywhere_and_run_again(sqlite_store: Store, tmp_path: Path, steps: int) -> None:
     url = sqlite_store([row(timedelta(minutes=k), **FULL) for k in range(3000)])
     before, archive = read_calls(url), tmp_path / "archive"
@@ -490,4 +487,35 @@ def test_killed_anywhere_and_run_again(sqlite_store: Store, tmp_path: Path, step
     archive_calls(url, END, archive)
     assert in_sql(url) == 0
     assert read_calls(url, archive=archive).equals(before)
+    assert not list(archive.glob("*/.*"))
+
+
+DYING = """
+import os, signal, sys
+from tachograph.analytics.archive import archive_calls
+url, archive, left = sys.argv[1], sys.argv[2], [int(sys.argv[3])]
+def die(event, arguments):
+    if event in ("open", "os.rename", "os.mkdir", "os.remove") and archive in str(arguments[0]):
+        left[0] -= 1
+        if left[0] < 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+sys.addaudithook(die)
+archive_calls(url, "2026-11-05", archive)
+"""
+
+
+def test_killed_before_any_file_is_opened_or_renamed(sqlite_store: Store, tmp_path: Path) -> None:
+    url = sqlite_store(some())
+    before, archive = read_calls(url).filter(pl.col("started_at") < END), tmp_path / "archive"
+    archive.mkdir()
+    died = 0
+    for left in range(25):
+        child = subprocess.run([sys.executable, "-c", DYING, url, str(archive), str(left)])
+        died += child.returncode == -9
+        assert read_calls(url, archive=archive).equals(before)
+        if child.returncode == 0:
+            break
+    assert child.returncode == 0
+    assert died > 3
+    assert in_sql(url) == 2
     assert not list(archive.glob("*/.*"))
