@@ -45,6 +45,7 @@ def upgrade() -> None:
         sa.Column("generation_seconds", sa.Double()),
         sa.Column("latency_histogram", sa.LargeBinary()),
         sa.Column("first_token_histogram", sa.LargeBinary()),
+        sa.Column("run", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("hours", "started_us", "number", name="pk_rollups"),
         sqlite_with_rowid=False,
     )

@@ -52,6 +52,9 @@ if TYPE_CHECKING:
         where,
     )
     from tachograph.analytics.repricing import cost_at
+    from tachograph.analytics.rolling import RolledUp, roll_up
+    from tachograph.analytics.rollup_files import write_rollups
+    from tachograph.analytics.rollup_frames import ROLLUPS, scan_rollups
     from tachograph.analytics.scanning import explain_sql
     from tachograph.analytics.schema import CALLS
     from tachograph.analytics.summary import REPORT_COLUMNS, Quantiles, total
@@ -69,6 +72,8 @@ _HOME = {
     "Plot": "plots",
     "Quantiles": "summary",
     "REPORT_COLUMNS": "summary",
+    "ROLLUPS": "rollup_frames",
+    "RolledUp": "rolling",
     "archive_calls": "archive",
     "audit_by": "audit",
     "by": "reports",
@@ -108,15 +113,18 @@ _HOME = {
     "read_prices": "prices",
     "retries": "failures",
     "save_plot": "pictures",
+    "roll_up": "rolling",
     "scan_calls": "frames",
     "scan_content": "contents",
     "scan_operations": "operation_rows",
+    "scan_rollups": "rollup_frames",
     "tag": "reports",
     "top": "comparison",
     "total": "summary",
     "watched_calls": "watching",
     "where": "reports",
     "write_frame": "exporting",
+    "write_rollups": "rollup_files",
     "unexplained_share": "audit",
 }
 
@@ -129,9 +137,11 @@ __all__ = [
     "PICTURES",
     "PRICES",
     "REPORT_COLUMNS",
+    "ROLLUPS",
     "Archived",
     "Plot",
     "Quantiles",
+    "RolledUp",
     "archive_calls",
     "audit_by",
     "by",
@@ -170,10 +180,12 @@ __all__ = [
     "read_calls",
     "read_prices",
     "retries",
+    "roll_up",
     "save_plot",
     "scan_calls",
     "scan_content",
     "scan_operations",
+    "scan_rollups",
     "tag",
     "top",
     "total",
@@ -181,6 +193,7 @@ __all__ = [
     "watched_calls",
     "where",
     "write_frame",
+    "write_rollups",
 ]
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import polars as pl
 
+from tachograph.analytics.rollup_frames import WHOLE_DAY
 from tachograph.analytics.summary import SUMS, Frame, Quantiles, same_kind, summarised
 
 
@@ -52,6 +53,10 @@ def _by_time(
         )
 
     def build(calls: pl.LazyFrame) -> pl.LazyFrame:
+        if WHOLE_DAY in calls.collect_schema() and not key.meta.eq(day()):
+            raise ValueError(
+                f"rollups of whole days tell no {name} there: scan_rollups(..., every='hour')"
+            )
         groups = summarised(calls.filter(pl.col("started_at").is_not_null()), [key], quantiles)
         return groups.map_batches(filled)
 

@@ -19,9 +19,12 @@ from collections.abc import Callable, Sequence
 from typing import Any, Literal, TypeVar, get_args
 
 import polars as pl
+import polars.selectors as cs
 
 from tachograph.analytics import histogram
 from tachograph.analytics.schema import generation_seconds
+from tachograph.analytics.tallies import COUNTED, known_sums, tallied
+from tachograph.analytics.tallies import known_sum as known_sum
 from tachograph.core.records import OUTCOMES
 
 Frame = TypeVar("Frame", pl.LazyFrame, pl.DataFrame)
@@ -30,17 +33,17 @@ Frame = TypeVar("Frame", pl.LazyFrame, pl.DataFrame)
 Quantiles = Literal["exact", "histogram"]
 """Exact needs all values of a group in memory; the histogram is within 1 % and needs none."""
 
-_TOKENS = ("input_tokens", "output_tokens", "cache_read_input_tokens", "reasoning_output_tokens")
-_MONEY = ("billed_usd", "computed_usd", "spent_usd")
+TOKENS = ("input_tokens", "output_tokens", "cache_read_input_tokens", "reasoning_output_tokens")
+MONEY = ("billed_usd", "computed_usd", "spent_usd")
 _COUNTS = ("calls", *OUTCOMES, "calls_without_cost")
-SUMS = (*_COUNTS, *_TOKENS, *_MONEY, "_generated_tokens", "_generation_seconds")
+SUMS = (*_COUNTS, *TOKENS, *MONEY, "generated_tokens", "generation_seconds")
 
 _QUANTILES = {
-    "latency_p50_seconds": ("_latency", 0.5),
-    "latency_p95_seconds": ("_latency", 0.95),
-    "latency_p99_seconds": ("_latency", 0.99),
-    "first_token_p50_seconds": ("_first_token", 0.5),
-    "first_token_p95_seconds": ("_first_token", 0.95),
+    "latency_p50_seconds": ("latency", 0.5),
+    "latency_p95_seconds": ("latency", 0.95),
+    "latency_p99_seconds": ("latency", 0.99),
+    "first_token_p50_seconds": ("first_token", 0.5),
+    "first_token_p95_seconds": ("first_token", 0.95),
 }
 
 REPORT_COLUMNS = (
@@ -49,8 +52,8 @@ REPORT_COLUMNS = (
     "failure_rate",
     *_QUANTILES,
     "output_tokens_per_second",
-    *_TOKENS,
-    *_MONEY,
+    *TOKENS,
+    *MONEY,
     "calls_without_cost",
     "spent_usd_per_1000_calls",
 )
@@ -67,18 +70,28 @@ def same_kind(frame: Frame, build: Callable[[pl.LazyFrame], pl.LazyFrame]) -> Fr
 def summarised(
     calls: pl.LazyFrame, keys: Sequence[pl.Expr], quantiles: Quantiles = "exact"
 ) -> pl.LazyFrame:
-    """One row for each combination of the keys (null is one of its own), in no order."""
+    """One row for each combination of the keys (null is one of its own), in no order.
+
+    `calls` may be rollups (`scan_rollups`), whose quantiles are those of the histogram.
+    """
     names = [key.meta.output_name() for key in keys]
-    facts = calls.select(*keys, *_facts(), *_measures())
     if quantiles not in get_args(Quantiles):
         raise ValueError(f"quantiles is 'exact' or 'histogram', not {quantiles!r}")
-    if quantiles == "exact":
-        groups = facts.group_by(names).agg(*_sums(), *_exact_quantiles())
+    if is_rollups(calls):
+        groups = _of_rollups(calls, keys, names)
+    elif quantiles == "exact":
+        facts = calls.select(*keys, *call_facts())
+        groups = facts.group_by(names).agg(*known_sums(SUMS), *_exact_quantiles())
     else:
-        groups = _through_histograms(facts, names)
+        groups = _of_tallies(tallied(calls.select(*keys, *call_facts()), names, SUMS), names)
     return groups.select(
         *names, *(_RATIOS.get(name, pl.col(name)).alias(name) for name in REPORT_COLUMNS)
     )
+
+
+def is_rollups(frame: pl.LazyFrame) -> bool:
+    """Whether its rows are sums of calls and counts of buckets instead of calls."""
+    return {"measure", "bucket", "count"} <= frame.collect_schema().keys()
 
 
 def by_volume(calls: pl.LazyFrame, keys: Sequence[pl.Expr], *columns: pl.Expr) -> pl.LazyFrame:
@@ -94,14 +107,9 @@ def by_volume(calls: pl.LazyFrame, keys: Sequence[pl.Expr], *columns: pl.Expr) -
 
 def total(report: pl.DataFrame) -> dict[str, Any]:
     """The sums over all rows of a report, and the ratios of sums; nothing that needs the calls."""
-    sums = report.select(known_sum(pl.col(*_COUNTS, *_TOKENS, *_MONEY)))
+    sums = report.select(known_sum(pl.col(*_COUNTS, *TOKENS, *MONEY)))
     ratios = [_RATIOS[name].alias(name) for name in ("failure_rate", "spent_usd_per_1000_calls")]
     return sums.with_columns(ratios).row(0, named=True)
-
-
-def known_sum(column: pl.Expr) -> pl.Expr:
-    """The sum of what is known; null when nothing is."""
-    return pl.when(column.count() > 0).then(column.sum())
 
 
 def ratio(part: pl.Expr, whole: pl.Expr) -> pl.Expr:
@@ -114,30 +122,19 @@ def served() -> pl.Expr:
     return (pl.col("outcome") == "completed") & pl.col("cache_status").ne_missing("HIT")
 
 
-def _facts() -> list[pl.Expr]:
-    """What is summed, as columns of each call."""
+def call_facts() -> list[pl.Expr]:
+    """What is summed, and what has quantiles, as columns of each call."""
+    seconds = generation_seconds()
     return [
         pl.lit(1, pl.Int64).alias("calls"),
         *((pl.col("outcome") == word).cast(pl.Int64).alias(word) for word in OUTCOMES),
         pl.col("spent_usd").is_null().cast(pl.Int64).alias("calls_without_cost"),
-        *(pl.col(name) for name in (*_TOKENS, *_MONEY)),
-        pl.when(generation_seconds().is_not_null())
-        .then(pl.col("output_tokens"))
-        .alias("_generated_tokens"),
-        generation_seconds().alias("_generation_seconds"),
+        *(pl.col(name) for name in (*TOKENS, *MONEY)),
+        pl.when(seconds.is_not_null()).then(pl.col("output_tokens")).alias("generated_tokens"),
+        seconds.alias("generation_seconds"),
+        pl.when(served()).then(pl.col("latency_seconds")).alias("latency"),
+        pl.when(served()).then(pl.col("first_token_seconds")).alias("first_token"),
     ]
-
-
-def _measures() -> list[pl.Expr]:
-    """What has quantiles, as columns of each call."""
-    return [
-        pl.when(served()).then(pl.col("latency_seconds")).alias("_latency"),
-        pl.when(served()).then(pl.col("first_token_seconds")).alias("_first_token"),
-    ]
-
-
-def _sums() -> list[pl.Expr]:
-    return [known_sum(pl.col(name)).alias(name) for name in SUMS]
 
 
 def _exact_quantiles() -> list[pl.Expr]:
@@ -147,28 +144,44 @@ def _exact_quantiles() -> list[pl.Expr]:
     ]
 
 
-def _through_histograms(facts: pl.LazyFrame, names: list[str]) -> pl.LazyFrame:
-    """The sums and quantiles of each group, from sums and counts of each bucket.
-
-    Every call is there twice, for its latency and for its first token, so that it is read once.
-    """
-    first = pl.col("_measure") == "_first_token"
-    value = pl.when(first).then(pl.col("_first_token")).otherwise(pl.col("_latency"))
-    buckets = (
-        facts.with_columns(_measure=pl.lit(["_latency", "_first_token"]))
-        .explode("_measure")
-        .with_columns(
-            histogram.bucket(value).alias("_bucket"),
-            *(pl.when(~first).then(pl.col(name)).alias(name) for name in SUMS),
-        )
-        .group_by(*names, "_measure", "_bucket")
-        .agg(*_sums(), pl.len().cast(pl.Int64).alias("_count"))
-    )
+def _of_tallies(rows: pl.LazyFrame, names: list[str]) -> pl.LazyFrame:
     return (
-        buckets.sort("_bucket")
+        rows.sort("_bucket")
         .group_by(names, maintain_order=True)
-        .agg(*_sums(), *_histogram_quantiles())
+        .agg(*known_sums(SUMS), *_histogram_quantiles())
     )
+
+
+def _of_rollups(rollups: pl.LazyFrame, keys: Sequence[pl.Expr], names: list[str]) -> pl.LazyFrame:
+    """Sums and buckets are asked for apart, since most rows are of buckets and have no sums."""
+    known = rollups.collect_schema().names()
+    for key in keys:
+        if not set(key.meta.root_names()) <= set(known):
+            raise ValueError(
+                f"rollups know nothing of {key.meta.output_name()}: they tell calls apart by "
+                "started_at (its hour), model, provider, outcome and name"
+            )
+    by_outcome = [
+        pl.when(outcome=word).then(pl.col("calls")).otherwise(0).alias(word) for word in OUTCOMES
+    ]
+    others = [name for name in SUMS if name not in OUTCOMES]
+    sums = (
+        rollups.filter(pl.col("measure").is_null())
+        .select(*keys, *by_outcome, *others)
+        .group_by(names)
+        .agg(known_sums(SUMS))
+    )
+    buckets = (
+        rollups.filter(pl.col("measure").is_not_null())
+        .select(*keys, *(pl.col(name.removeprefix("_")).alias(name) for name in COUNTED))
+        .group_by(*names, "_measure", "_bucket")
+        .agg(pl.col("_count").sum())
+        .sort("_bucket")
+        .group_by(names, maintain_order=True)
+        .agg(_histogram_quantiles())
+    )
+    groups = sums.join(buckets, on=names, how="left", nulls_equal=True)
+    return groups.with_columns(cs.by_dtype(pl.Categorical).cast(pl.String))
 
 
 def _histogram_quantiles() -> list[pl.Expr]:
@@ -184,6 +197,6 @@ def _histogram_quantiles() -> list[pl.Expr]:
 
 _RATIOS = {
     "failure_rate": ratio(pl.col("failed"), pl.col("completed") + pl.col("failed")),
-    "output_tokens_per_second": ratio(pl.col("_generated_tokens"), pl.col("_generation_seconds")),
+    "output_tokens_per_second": ratio(pl.col("generated_tokens"), pl.col("generation_seconds")),
     "spent_usd_per_1000_calls": ratio(pl.col("spent_usd") * 1000, pl.col("calls")),
 }

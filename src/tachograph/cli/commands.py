@@ -26,6 +26,10 @@ COMMANDS = {
     "export": ("tachograph.cli.export:app", "Write stored calls to a file."),
     "import": ("tachograph.cli.import_aicore:app", "Bring over what another recorder has."),
     "archive": ("tachograph.cli.archive:archive", "Move closed days into Parquet files."),
+    "rollup": (
+        "tachograph.cli.rollup:rollup",
+        "Hourly sums and histograms, brought up to date.",
+    ),
     "purge": ("tachograph.cli.purge:purge", "Delete old calls for good."),
 }
 """Name: where it lives (`module:function` or `module:group`), and its line in the help."""

@@ -313,6 +313,7 @@ rollups = sa.Table(
     _col("generation_seconds", Double, "sum of latency - first token of these streams"),
     _col("latency_histogram", sa.LargeBinary, "of completed calls that no cache answered"),
     _col("first_token_histogram", sa.LargeBinary, "of those among them that have one"),
+    _col("run", BigInteger, "the run of `tachograph rollup` that made this row", nullable=False),
     sqlite_with_rowid=False,
 )
 """Rows may be added up as one likes. A histogram is a sequence of 4 bytes, the lowest first:

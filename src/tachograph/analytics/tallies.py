@@ -1,0 +1,57 @@
+"""What can be added up of calls: sums of each group, and how many values are in each bucket.
+
+One frame holds both: a row of sums has no `_measure`, and a row of a bucket has nothing but its
+`_measure`, `_bucket` and `_count`. Tallies of parts are added up to those of the whole, so calls
+are tallied as they pass by, and only the tallies stay in memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import polars as pl
+
+from tachograph.analytics import histogram
+
+MEASURES = ("latency", "first_token")
+"""What there are histograms of: columns of the facts of a call."""
+MEASURE = pl.Categorical()
+COUNTED = pl.Schema({"_measure": MEASURE, "_bucket": pl.Int16(), "_count": pl.Int64()})
+
+
+def tallied(facts: pl.LazyFrame, names: Sequence[str], summed: Sequence[str]) -> pl.LazyFrame:
+    """The tallies of each combination of the named columns; reads the facts once."""
+    schema = facts.collect_schema()
+    made = pl.Schema({name: schema[name] for name in (*names, *summed)} | COUNTED)
+
+    def of_part(part: pl.DataFrame) -> pl.DataFrame:
+        return tallies(part, names, summed).select(pl.col(name).cast(made[name]) for name in made)
+
+    parts = facts.map_batches(of_part, streamable=True, schema=made)
+    return parts.group_by(*names, "_measure", "_bucket").agg(
+        *known_sums(summed), pl.col("_count").sum()
+    )
+
+
+def tallies(facts: pl.DataFrame, names: Sequence[str], summed: Sequence[str]) -> pl.DataFrame:
+    """The tallies of one part; `_count` is null in a row of sums."""
+    sums = facts.group_by(names).agg(known_sums(summed))
+    buckets = [
+        facts.select(*names, _bucket=histogram.bucket(pl.col(measure)))
+        .filter(pl.col("_bucket").is_not_null())
+        .group_by(*names, "_bucket")
+        .agg(_count=pl.len().cast(pl.Int64))
+        .with_columns(_measure=pl.lit(measure, MEASURE))
+        for measure in MEASURES
+    ]
+    return pl.concat([sums, *buckets], how="diagonal")
+
+
+def known_sum(column: pl.Expr) -> pl.Expr:
+    """The sum of what is known; null when nothing is."""
+    return pl.when(column.count() > 0).then(column.sum())
+
+
+def known_sums(names: Sequence[str]) -> list[pl.Expr]:
+    """The same of each of these columns."""
+    return [known_sum(pl.col(name)).alias(name) for name in names]
