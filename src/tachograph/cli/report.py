@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from tachograph import analytics
+from tachograph.cli.from_rollups import CALLS, From, check_kind, made_of_rollups
 from tachograph.cli.into import To, form_of, into
 from tachograph.cli.kinds import (
     HEADINGS,
@@ -38,6 +39,7 @@ def report(
     since: Since = None,
     until: Until = None,
     archive: Archive = None,
+    origin: From = CALLS,
     by: Annotated[
         str | None, typer.Option("--by", metavar="TAG", help="The tag that `tags` groups by.")
     ] = None,
@@ -73,6 +75,14 @@ def report(
     form = form_of(to, form)
     if page_to is not None and (kind or top or to or plot_to or form is not Format.TABLE):
         raise typer.BadParameter("only a period and --where go with a page", param_hint="--html")
+    if origin != CALLS:
+        if archive or plot_to or page_to:
+            raise typer.BadParameter("makes a table, of no archive", param_hint="--from")
+        check_kind(kind)
+        found = made_of_rollups(kind or Kind.MODELS, origin, db, since, until, where)
+        with into(to):
+            show_report(found, form, top=top, kind=kind or Kind.MODELS)
+        return
     count = analytics.count_calls(db, since, until, at_most=MANY, archive=archive)
     quantiles = _quantiles(count)
     known = count if count < MANY else None
