@@ -39,6 +39,9 @@ ENVIRONMENTS = {
 }
 """By name, the packages that are installed beside tachograph, as few environments as they allow."""
 
+THIS_CHECKOUT = {"PYTHONPATH": str(ROOT / "src")}
+"""Variables for programs in an environment, which may have been made for another checkout."""
+
 _UNREACHABLE = (
     "Failed to establish a new connection",
     "Temporary failure in name resolution",
@@ -59,7 +62,7 @@ def python_of(name: str) -> Path:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not made_of.exists() or made_of.read_text() != wanted:
             if os.environ.get("TACHOGRAPH_REQUIRE_ALL") != "1":
-                missing("the SDKs' environments (1.2 GB) are made with TACHOGRAPH_REQUIRE_ALL=1")
+                missing("the SDKs' environments (1.5 GB) are made with TACHOGRAPH_REQUIRE_ALL=1")
             shutil.rmtree(folder, ignore_errors=True)
             _make(folder, requirements)
             made_of.write_text(wanted)

@@ -16,7 +16,7 @@ from tachograph.analytics import read_calls
 from tachograph.testing import Chat, FakeOpenRouter, failure
 from tests.docs.snippets import run_console, snippets
 from tests.recipes import messages
-from tests.recipes.environments import ENVIRONMENTS, ROOT, python_of
+from tests.recipes.environments import ENVIRONMENTS, ROOT, THIS_CHECKOUT, python_of
 
 RECIPES = ROOT / "docs/recipes"
 OPENROUTER = "https://openrouter.ai"
@@ -48,6 +48,7 @@ class Bench:
         app = self.folder / "app.py"
         app.write_text(program.replace(OPENROUTER, self.origin))
         variables = {
+            **THIS_CHECKOUT,
             "HOME": os.environ["HOME"],
             "PATH": f"{python.parent}:{os.environ['PATH']}",
             "OPENROUTER_API_KEY": "any",

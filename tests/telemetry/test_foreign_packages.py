@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.recipes.environments import python_of
+from tests.recipes.environments import THIS_CHECKOUT, python_of
 
 APP = Path(__file__).with_name("foreign_app.py")
 
@@ -23,7 +23,7 @@ def _run(by: str, folder: Path) -> Told:
     done = subprocess.run(
         [python_of("instrumentations"), APP, by, "sqlite:///calls.db"],
         cwd=folder,
-        env=kept,
+        env={**kept, **THIS_CHECKOUT},
         capture_output=True,
         text=True,
         timeout=120,
