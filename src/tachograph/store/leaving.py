@@ -44,11 +44,12 @@ def days_with_calls(engine: Engine, before: datetime) -> Iterator[date]:
         low = uuid7_floor(first - first % _DAY_US + _DAY_US)
 
 
-class Leaving:
-    """Deletes calls that were looked at, in batches so small that no writer waits for one to end.
+HOLD_SECONDS = 0.1
+"""How long a batch may keep the lock: longer than a purge does, since each row is compared."""
 
-    The lock is held as briefly as by a purge.
-    """
+
+class Leaving:
+    """Deletes calls that were looked at, in batches so small that a writer hardly waits for one."""
 
     def __init__(self, engine: Engine, names: Sequence[str]) -> None:
         """`names` are the columns that are looked at, the first is `id`."""
@@ -76,7 +77,7 @@ class Leaving:
             began = time.monotonic()
             if not self._delete(batch):
                 break
-            self._size = next_size(self._size, time.monotonic() - began)
+            self._size = next_size(self._size, time.monotonic() - began, HOLD_SECONDS)
             deleted += len(batch)
             step(len(batch))
             time.sleep(PAUSE_SECONDS)

@@ -94,9 +94,9 @@ def _last_of_batch(
     return ids[-1] if ids else None
 
 
-def next_size(size: int, held: float) -> int:
-    """The number that would have taken HOLD_SECONDS, at most twice as many as before."""
-    fitting = int(size * HOLD_SECONDS / max(held, 0.001))
+def next_size(size: int, held: float, hold: float = HOLD_SECONDS) -> int:
+    """The number that would have taken `hold` seconds, at most twice as many as before."""
+    fitting = int(size * hold / max(held, 0.001))
     return max(1, min(fitting, size * 2, LARGEST_BATCH))
 
 
