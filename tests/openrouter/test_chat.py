@@ -181,6 +181,8 @@ def test_an_error_that_says_nothing_beside_a_good_answer(error: str) -> None:
     assert not read_stream("chat", chunk({"content": "a"}), answer.encode())["failed"]
     alone = read("chat", b'{"error":%b}' % error.encode())
     assert alone["failed"] == (error in ("{}", "{ }"))
+    alone = read_stream("chat", b'{"error":%b}' % error.encode(), b"[DONE]")
+    assert alone["failed"] == (error in ("{}", "{ }"))
 
 
 def test_keys_in_an_answer_are_taken_out() -> None:

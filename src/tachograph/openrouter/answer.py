@@ -72,27 +72,25 @@ class Answer:
         """Reads a whole JSON answer."""
         message = self._decode(self._whole, data)
         if message is not None:
-            self.terminal = True
             self._message(message)
-            # an error that says nothing is one where nothing else is said either
-            error = getattr(message, "error", None)
-            if error and compact(error) == b"{}" and not self._answers:
-                self.failed, self.error = True, b"{}"
+            self._end()
 
     def event(self, data: bytes) -> None:
         """Reads the data of one event."""
         if data.startswith(b"[DONE]"):
-            self.terminal = True
+            self._end()
             return
         message = self._decode(self._piece, data)
         if message is not None:
             self.chunks += 1
             self._event(message)
 
-    @property
-    def _answers(self) -> bool:
-        """Something was said of a model's work."""
-        return any((self.response_model, self.generation_id, self.usage, self.finish_reason))
+    def _end(self) -> None:
+        """All was said."""
+        self.terminal = True
+        said = (self.response_model, self.generation_id, self.usage, self.finish_reason)
+        if self.error == _EMPTY and not (self.has_token or any(said)):
+            self.failed = True  # an empty error is one where nothing else was said
 
     # what a dialect says
     _whole: Callable[[bytes], Any]
@@ -150,7 +148,9 @@ class Answer:
 
     def _fail(self, error: msgspec.Raw) -> None:
         body = compact(error)
-        if body not in NO_ERROR:
+        if body == _EMPTY:
+            self.error = self.error or body
+        elif body not in NO_ERROR:
             self.failed = True
             self.error = body[:USAGE_BYTES]
 
@@ -167,6 +167,7 @@ def compact(raw: msgspec.Raw) -> bytes:
 
 
 _OPENING = (b"[", b"{")
+_EMPTY = b"{}"
 
 
 def _object(raw: msgspec.Raw) -> bytes | None:
