@@ -30,7 +30,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
     return lambda rows: stored(url, rows)
 
 
-@pytest.fixture(scope="session", params=["sqlite", "postgresql", "parquet"])
+@pytest.fixture(scope="session", params=["sqlite", "postgresql", "parquet", "archive"])
 def proof(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Proof]:

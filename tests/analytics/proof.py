@@ -2,7 +2,7 @@
 
 Of a database DuckDB gets the raw rows as its driver reads them, so that nothing of ours stands
 between: microseconds, pico-dollars and bytes become instants, dollars and text in a view that is
-written here. Of Parquet it reads the file.
+written here. Of Parquet, ours (the archive) and polars' own, it reads the files.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ import psycopg
 import pyarrow as pa
 import sqlalchemy as sa
 
-from tachograph.analytics import scan_calls
+from tachograph.analytics import archive_calls, scan_calls
 from tachograph.core.units import microseconds
 from tachograph.testing import generate_calls
-from tests.analytics.rows import row, stored
+from tests.analytics.rows import NOON, row, stored
 from tests.postgres import empty_database
 
 MADE = 4_000
@@ -41,8 +41,9 @@ class Proof:
 
     calls: pl.LazyFrame
     url: str
-    """Of the database that the calls come from."""
+    """Of the database that the calls come from; it has the prices."""
     engine: duckdb.DuckDBPyConnection
+    archive: Path | None = None
 
     def same(self, report: pl.LazyFrame | pl.DataFrame, sql: str) -> pl.DataFrame:
         """Asserts that a report is what a query says: columns, rows and their order.
@@ -90,6 +91,15 @@ def proof(kind: str, folder: Path, postgres: sa.URL | None) -> Iterator[Proof]:
         return
     url = f"sqlite:///{folder}/calls.db"
     _fill(url)
+    if kind == "archive":
+        with closing(sqlite3.connect(folder / "calls.db")) as file:
+            engine = _raw(file)
+        archive = folder / "archive"
+        archive_calls(url, RARE_UNTIL, archive)
+        files = f"read_parquet('{archive}/**/*.parquet', hive_partitioning = false)"
+        engine.execute(f"CREATE OR REPLACE VIEW calls AS FROM {files}")
+        yield Proof(scan_calls(url, archive=archive), url, engine, archive)
+        return
     if kind == "parquet":
         path = folder / "calls.parquet"
         scan_calls(url).sink_parquet(path)
@@ -209,3 +219,5 @@ RARE: list[dict[str, Any]] = [
     ),
 ]  # fmt: skip
 """What made-up calls do not have: every outcome, ties, nulls, edges of money, gaps, overlaps."""
+
+RARE_UNTIL = NOON + 4 * DAY

@@ -90,7 +90,9 @@ def per_thousand(spent: Decimal | None, calls: int) -> Decimal | None:
     return exact.quantize(exact.divide(spent * 1000, calls), Decimal("1E-12"))
 
 
-GROUPINGS: list[tuple[Callable[[pl.LazyFrame], pl.LazyFrame], list[str]]] = [
+Report = Callable[[pl.LazyFrame], pl.LazyFrame]
+
+GROUPINGS: list[tuple[Report, list[str]]] = [
     (by_model, ["model"]),
     (by_provider, ["provider"]),
     (by_model_and_provider, ["model", "provider"]),
@@ -106,9 +108,7 @@ GROUPINGS: list[tuple[Callable[[pl.LazyFrame], pl.LazyFrame], list[str]]] = [
 
 
 @pytest.mark.parametrize(("report", "keys"), GROUPINGS)
-def test_groupings(
-    proof: Proof, report: Callable[[pl.LazyFrame], pl.LazyFrame], keys: list[str]
-) -> None:
+def test_groupings(proof: Proof, report: Report, keys: list[str]) -> None:
     assert_same(proof, report(proof.calls), grouped(*keys))
 
 

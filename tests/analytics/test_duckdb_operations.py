@@ -90,7 +90,7 @@ def test_operations_of_a_period_have_all_of_their_calls(proof: Proof) -> None:
     """Also those calls that began after it: of an operation that began before midnight."""
     since, until = NOON + DAY - timedelta(seconds=1), NOON + DAY + timedelta(seconds=10)
     found = proof.same(
-        scan_operations(proof.url, since, until),
+        scan_operations(proof.url, since, until, archive=proof.archive),
         f"""{OPERATIONS} SELECT * FROM operations
             WHERE started_at >= '{since}' AND started_at < '{until}' ORDER BY operation_id""",
     )
