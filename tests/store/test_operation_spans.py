@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from msgspec.structs import replace
 
 from tachograph.core.ids import uuid7
 from tachograph.core.records import OperationSpan
@@ -80,6 +81,20 @@ def test_what_the_database_did_not_take_waits_on(engine: sa.Engine) -> None:
         connection.exec_driver_sql("ALTER TABLE elsewhere RENAME TO operation_spans")
     waiting.store(engine)
     assert list(read_operation_spans(engine, NOON, None)) == spans
+
+
+def test_one_that_cannot_be_stored_stops_no_other(
+    engine: sa.Engine, caplog: pytest.LogCaptureFixture
+) -> None:
+    spans = [span(timedelta(hours=n), 1) for n in range(3)]
+    waiting = WaitingOperations()
+    for one in spans:
+        bad = "\ud800" if one is spans[1] else one.name
+        waiting.append(replace(one, name=bad))
+    waiting.store(engine)
+    assert list(read_operation_spans(engine, NOON, None)) == [spans[0], spans[2]]
+    (record,) = caplog.records
+    assert "the span of an operation cannot be kept" in record.message
 
 
 def test_a_role_without_the_right_records_calls_all_the_same(

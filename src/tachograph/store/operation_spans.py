@@ -87,6 +87,12 @@ class WaitingOperations:
             # a role that was set up before there was this table: calls are what counts
             self._forbidden = True
             logger.warning("tachograph: spans of operations are not kept: %s", error.orig)
+        except (sa.exc.IntegrityError, sa.exc.DataError, OverflowError, ValueError) as error:
+            if len(spans) == 1:
+                logger.error("tachograph: the span of an operation cannot be kept: %s", error)
+            else:
+                for span in spans:
+                    self._insert(engine, [span])
 
 
 def read_operation_spans(
