@@ -151,7 +151,7 @@ def summary_headings(report: Any) -> dict[str, str]:
 WITHOUT_PLOT = (Kind.HOURS, Kind.RETRIES, Kind.CACHE)
 
 
-def plot(kind: Kind, report: Any, calls: Any) -> Any:
+def plot(kind: Kind, report: Any, calls: Any, quantiles: analytics.Quantiles) -> Any:
     """The plot of a report of that kind; `calls` are those that it was made of."""
     match kind:
         case Kind.DAYS:
@@ -163,7 +163,7 @@ def plot(kind: Kind, report: Any, calls: Any) -> Any:
         case Kind.AUDIT:
             return analytics.plot_audit(report)
         case Kind.COST:
-            return analytics.plot_pareto(analytics.by_model(calls).collect())
+            return analytics.plot_pareto(analytics.by_model(calls, quantiles=quantiles).collect())
         case _:
             return analytics.plot_spend(report)
 

@@ -38,6 +38,10 @@ def write_page(
     to: Path, calls: Any, db: str, quantiles: analytics.Quantiles, where: str | None
 ) -> None:
     """Write the page of these calls (a LazyFrame); `where` is said on it as what chose them."""
+    to.write_text(_page(calls, db, quantiles, where), encoding="utf-8")
+
+
+def _page(calls: Any, db: str, quantiles: analytics.Quantiles, where: str | None) -> str:
     models = analytics.by_model(calls, quantiles=quantiles).collect()
     providers = analytics.by_provider(calls, quantiles=quantiles).collect()
     latencies = analytics.latency(calls).collect()
@@ -106,8 +110,7 @@ def write_page(
         ),
     ]
     title = "OpenRouter calls"
-    page = document(title, _head(calls, total, where), _tiles(total), sections)
-    to.write_text(page, encoding="utf-8")
+    return document(title, _head(calls, total, where), _tiles(total), sections)
 
 
 def _head(calls: Any, total: Mapping[str, Any], where: str | None) -> list[str]:

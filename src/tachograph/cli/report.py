@@ -96,7 +96,8 @@ def report(
         kind = kind or Kind.MODELS
         found = made(kind, calls, by, quantiles, db).collect()
         if plot_to is not None:
-            analytics.save_plot(plot(kind, found.head(top or len(found)), calls), plot_to)
+            drawn = plot(kind, found.head(top or len(found)), calls, quantiles)
+            analytics.save_plot(drawn, plot_to)
     with into(to):
         show_report(found, form, top=top, kind=kind)
 
