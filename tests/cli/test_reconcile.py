@@ -13,8 +13,9 @@ from typer.testing import CliRunner, Result
 
 from tachograph.analytics.audit import cost_audit
 from tachograph.analytics.frames import read_calls
-from tachograph.cli.reconcile import reconcile
+from tachograph.cli.reconcile import _is_asked_there, reconcile
 from tachograph.errors import TachographError
+from tachograph.store.reconciliations import Unreconciled
 from tachograph.store.writing import writing
 from tachograph.testing import Answer, FakeOpenRouter, Request
 from tests.stored import store
@@ -85,6 +86,23 @@ def test_found_absent_and_too_early(db: str) -> None:
     assert frame["cost_source"][0] == "reconciled"
     audit = cost_audit(frame, db)
     assert [str(usd) for usd in audit["generation_usd"]] == ["0.250000000000"]
+
+
+@pytest.mark.parametrize(
+    ("base_url", "host", "asked"),
+    [
+        ("https://llm.example.com:443/v1", "llm.example.com", True),
+        ("https://llm.example.com/v1", "llm.example.com:8443", False),
+        ("https://bücher.example/v1", "xn--bcher-kva.example", True),
+        ("http://[::1]:81/v1", "[::1]:81", True),
+        ("https://openrouter.ai/api/v1", "eu.openrouter.ai", True),
+        ("https://openrouter.ai/api/v1", "llm.example.com", False),
+    ],
+)
+def test_only_the_host_of_a_call_is_asked_for_its_bill(
+    base_url: str, host: str, asked: bool
+) -> None:
+    assert _is_asked_there(Unreconciled(b"", "gen-1", host, 0), base_url) == asked
 
 
 def test_a_busy_server_is_asked_again(db: str, fake_openrouter: FakeOpenRouter) -> None:

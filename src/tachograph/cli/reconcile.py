@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
-from urllib.parse import urlsplit
 
+import httpx
 import typer
 
 from tachograph.cli.fetch import BaseUrl, Fetcher
@@ -88,9 +88,9 @@ def ask(fetcher: Fetcher, generation_id: str) -> Generation | None:
 
 def _is_asked_there(call: Unreconciled, base_url: str) -> bool:
     """Whether a call went to the host that is asked; OpenRouter's regions are one."""
-    asked = urlsplit(base_url)
-    return call.host in (asked.netloc, asked.hostname) or (
-        _is_openrouter(call.host) and _is_openrouter(asked.hostname or "")
+    asked = httpx.URL(base_url)
+    return call.host == asked.netloc.decode() or (
+        _is_openrouter(call.host) and _is_openrouter(asked.host)
     )
 
 

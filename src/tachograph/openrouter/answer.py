@@ -88,9 +88,9 @@ class Answer:
     def _end(self) -> None:
         """All was said."""
         self.terminal = True
-        said = (self.response_model, self.generation_id, self.usage, self.finish_reason)
-        if self.error == _EMPTY and not (self.has_token or any(said)):
-            self.failed = True  # an empty error is one where nothing else was said
+        if self.error == _EMPTY:  # which is an error where nothing else was said
+            said = (self.response_model, self.generation_id, self.usage, self.finish_reason)
+            self.failed = self.failed or not (self.has_token or any(said))
 
     # what a dialect says
     _whole: Callable[[bytes], Any]
