@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -22,8 +22,17 @@ CALLS = 30
 
 # Spans go out one by one, so that the exporter is stuck while calls are still being made.
 APP = """
-import sys, time
+import sys, threading, time
 import httpx, tachograph
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+
+exporting = []
+export = OTLPSpanExporter.export
+def watched(self, spans):
+    exporting.append(threading.current_thread())
+    return export(self, spans)
+OTLPSpanExporter.export = watched
+
 tachograph.configure_otel()
 recorder = tachograph.Recorder("sqlite:///calls.db", base_urls=[sys.argv[1]])
 client = tachograph.instrument(httpx.Client(base_url=sys.argv[1]), recorder)
@@ -35,12 +44,20 @@ for _ in range(int(sys.argv[2])):
         client.post("chat/completions", json=ask).raise_for_status()
     longest = max(longest, time.perf_counter() - began)
     recorder.flush()
-print(longest, time.time())
+on_this_thread = exporting.count(threading.current_thread())
+print(longest, len(exporting), on_this_thread, time.time())
 """
 
 
-def _run(server: FakeOpenRouter, folder: Path, **otel: str) -> tuple[float, float]:
-    """Runs the app; seconds of its slowest call, and of its exit."""
+class Ran(NamedTuple):
+    longest: float
+    """Seconds of the slowest call."""
+    exports: int
+    on_the_callers_thread: int
+    exit_seconds: float
+
+
+def _run(server: FakeOpenRouter, folder: Path, **otel: str) -> Ran:
     kept = {name: value for name, value in os.environ.items() if not name.startswith("OTEL_")}
     said = subprocess.run(
         [sys.executable, "-c", APP, server.base_url, str(CALLS)],
@@ -52,8 +69,8 @@ def _run(server: FakeOpenRouter, folder: Path, **otel: str) -> tuple[float, floa
         timeout=60,
     ).stdout
     ended = time.time()
-    longest, end = map(float, said.split())
-    return longest, ended - end
+    longest, exports, on_the_callers_thread, end = said.split()
+    return Ran(float(longest), int(exports), int(on_the_callers_thread), ended - float(end))
 
 
 @contextmanager
@@ -74,8 +91,8 @@ def test_calls_go_on_the_program_ends_and_the_spans_are_sent_later(
     service = f"dead-collector-{manner}"
     with FakeOpenRouter() as server, _gone() if manner == "gone" else collecting(manner) as bad:
         (tmp_path / "bare").mkdir()
-        _, bare_exit = _run(server, tmp_path / "bare", OTEL_SDK_DISABLED="true")
-        longest, exit_seconds = _run(
+        bare = _run(server, tmp_path / "bare", OTEL_SDK_DISABLED="true")
+        ran = _run(
             server,
             tmp_path,
             OTEL_EXPORTER_OTLP_ENDPOINT=bad.url,
@@ -84,8 +101,9 @@ def test_calls_go_on_the_program_ends_and_the_spans_are_sent_later(
             OTEL_BSP_SCHEDULE_DELAY="1",
         )
         got = {span.span_id.hex() for span in bad.spans}
-    assert longest < 1
-    assert exit_seconds - bare_exit < 2
+    assert ran.longest < 1
+    assert (ran.exports > 0, ran.on_the_callers_thread) == (True, 0)
+    assert ran.exit_seconds - bare.exit_seconds < 2
 
     url = f"sqlite:///{tmp_path / 'calls.db'}"
     calls = read_calls(url)
