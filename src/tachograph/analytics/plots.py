@@ -25,7 +25,7 @@ MOST_BARS = 20
 """The first rows of a report are drawn; a plot of more is a wall."""
 
 BAR, STRONG, MIDDLE, FAINT = "#3b78bd", "#17406f", "#5b8fc9", "#a9c5e6"
-STACK = ("#17406f", "#3f7fc6", "#86b4e0", "#c96f1e", "#f2c078", "#b9bec6")
+STACK = ("#17406f", "#3f7fc6", "#86b4e0", "#c96f1e", "#f2c078", "#9097a1")
 """Neighbours differ in grey too."""
 RULE, WORDS, PAPER = "#8a9099", "#3c4450", "#ffffff"
 WIDTH = 560
@@ -189,7 +189,7 @@ def _bars(rows: pl.DataFrame, name: str, title: str, *, format_: str = "~f") -> 
         f"{name}:Q",
         title=title,
         # room for what is said behind the longest bar
-        scale=alt.Scale(domain=[0, 1.3 * most], nice=False),
+        scale=alt.Scale(domain=[0, 1.35 * most], nice=False),
         axis=_axis(format_, tickCount=5),
     )
     bars = rows.plot.bar(x=x, y=_rows(rows), color=alt.value(BAR))
