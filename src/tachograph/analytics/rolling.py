@@ -16,7 +16,6 @@ import polars as pl
 from tachograph.analytics.frames import scan_calls
 from tachograph.analytics.rollup_frames import KEYS, ROLLUPS, SUMMED, Span, read_rows
 from tachograph.analytics.rollup_rows import stored_rows
-from tachograph.analytics.schema import INSTANT
 from tachograph.analytics.summary import call_facts
 from tachograph.analytics.tallies import COUNTED, MEASURES, known_sums, tallies
 from tachograph.core.units import from_microseconds
@@ -98,7 +97,8 @@ def _roll_day(
     url: str, run: rollups.Run, day_us: int, hours: Collection[int], archive: Path | None
 ) -> tuple[int, set[int]]:
     """How many calls were read, and the hours that were left, since calls of them are missing."""
-    fresh = _tallied(url, min(hours), max(hours) + HOUR_US, archive)
+    period = (from_microseconds(min(hours)), from_microseconds(max(hours) + HOUR_US))
+    fresh = rolled(scan_calls(url, *period, archive=archive))
     fresh = fresh.filter(_hour_us().is_in(list(hours)))
     kept = _stored_day(url, day_us)
     before = _calls_of_hours(kept)
@@ -107,7 +107,7 @@ def _roll_day(
     done = set(hours) - lost
     fresh = fresh.filter(~_hour_us().is_in(list(lost)))
     of_day = pl.concat([kept.filter(~_hour_us().is_in(list(done))), fresh])
-    whole = of_day.with_columns(started_at=pl.lit(from_microseconds(day_us)).cast(INSTANT))
+    whole = of_day.with_columns(pl.col("started_at").dt.truncate("1d"))
     with writing(url) as engine:
         if lost:
             rollups.note_gaps(engine, sorted(lost))
@@ -117,11 +117,9 @@ def _roll_day(
     return sum(after.values()), lost
 
 
-def _tallied(url: str, since_us: int, until_us: int, archive: Path | None) -> pl.DataFrame:
-    """The calls of a period by hour and by what a rollup keeps apart."""
+def rolled(calls: pl.LazyFrame) -> pl.DataFrame:
+    """The rollups of these calls, by hour."""
     names = ["started_at", *KEYS]
-    period = (from_microseconds(since_us), from_microseconds(until_us))
-    calls = scan_calls(url, *period, archive=archive)
     facts = calls.select(
         pl.col("started_at").dt.truncate("1h"),
         *KEYS,
@@ -132,11 +130,11 @@ def _tallied(url: str, since_us: int, until_us: int, archive: Path | None) -> pl
         for part in facts.collect_batches(chunk_size=BATCH_ROWS, maintain_order=False)
     ]
     whole = pl.concat([*parts, pl.DataFrame(schema=COUNTED)], how="diagonal_relaxed")
-    return _added(whole.rename({name: name.removeprefix("_") for name in COUNTED}))
+    return added(whole.rename({name: name.removeprefix("_") for name in COUNTED}))
 
 
-def _added(rows: pl.DataFrame) -> pl.DataFrame:
-    """Rollups, each combination of hour, keys and bucket once."""
+def added(rows: pl.DataFrame) -> pl.DataFrame:
+    """The same rollups with each combination of hour, keys and bucket once."""
     if rows.is_empty():
         return ROLLUPS.to_frame()
     same = [name for name in ROLLUPS if name not in SUMMED and name != "count"]

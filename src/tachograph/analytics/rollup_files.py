@@ -10,7 +10,7 @@ from pathlib import Path
 
 import polars as pl
 
-from tachograph.analytics.rollup_frames import ROLLUPS, Span, read_rows
+from tachograph.analytics.rollup_frames import KEYS, ROLLUPS, Span, read_rows
 from tachograph.core.units import from_microseconds
 from tachograph.store import reading, rollups
 
@@ -26,19 +26,30 @@ def write_rollups(url: str, folder: Path) -> int:
         runs = rollups.runs_of_days(engine)
     stale = [day for day, run in runs.items() if _written_run(folder, day) != run]
     for day in stale:
-        bounds = (day, day + rollups.DAY_US)
-        _write(folder / "hours", Span(1, *bounds), url, runs[day])
-        _write(folder / "days", Span(24, *bounds), url, runs[day])  # last: it tells the run
+        hours, whole = (_rows(url, Span(n, day, day + rollups.DAY_US)) for n in (1, 24))
+        write_day(folder, day, hours, whole, run=runs[day])
     return len(stale)
 
 
-def _write(folder: Path, span: Span, url: str, run: int) -> None:
+def write_day(
+    folder: Path, day_us: int, hours: pl.DataFrame, whole: pl.DataFrame, *, run: int
+) -> None:
+    """Writes the rollups of one day: those of its hours and those of the whole."""
+    _write(folder / "hours", day_us, hours, run)
+    _write(folder / "days", day_us, whole, run)  # last: it tells the run
+
+
+def _rows(url: str, span: Span) -> pl.DataFrame:
+    parts = read_rows(url, [span], {*ROLLUPS})
+    return pl.concat([ROLLUPS.to_frame(), *parts], how="diagonal").select(ROLLUPS.names())
+
+
+def _write(folder: Path, day_us: int, rows: pl.DataFrame, run: int) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    rows = pl.concat([ROLLUPS.to_frame(), *read_rows(url, [span], {*ROLLUPS})], how="diagonal")
-    rows = rows.select(ROLLUPS.names()).sort("started_at", "measure", "model", "provider", "bucket")
+    rows = rows.sort("started_at", "measure", *KEYS, "bucket")
     of_sums = pl.col("measure").is_null()
     for kind, part in (("sums", rows.filter(of_sums)), ("histograms", rows.filter(~of_sums))):
-        target = _file(folder, span.since_us or 0, kind)
+        target = _file(folder, day_us, kind)
         written = target.with_suffix(".part")
         part.write_parquet(
             written, compression="zstd", statistics="full", metadata={_RUN: str(run)}

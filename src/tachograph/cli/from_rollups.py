@@ -45,8 +45,9 @@ def made_of_rollups(
 ) -> Any:
     """The report as a DataFrame; `origin` is what stood behind `--from`."""
     source = db if origin == ROLLUPS else Path(origin)
-    every = "hour" if kind is Kind.HOURS else "day"
-    frame = analytics.scan_rollups(source, since, until, every=every)
+    frame = analytics.scan_rollups(
+        source, since, until, every="hour" if kind is Kind.HOURS else "day"
+    )
     if where is not None:
         condition = analytics.where(where)
         known = ", ".join(analytics.ROLLUPS)

@@ -1,0 +1,200 @@
+"""How fast reports are: ours beside DuckDB on the same files and beside reading everything.
+
+    python benchmarks/analytics.py [--folder DIR] [--calls 1000000] [--sqlite] [--rollups]
+
+Each line is measured in a process of its own: the median of the rounds after one that warms up,
+and the most memory that the process had beyond that of its imports. Made-up calls
+(`generate_calls`) are put into DIR once and found there by the next run: a Parquet file for each
+million, with `--sqlite` a database with as many, and with `--rollups` the rollups of a hundred
+million: ten million calls ten times, their times stretched by chance each time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import json
+import random
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import polars as pl
+
+from tachograph.analytics import (
+    ROLLUPS,
+    by_day,
+    by_hour,
+    by_model,
+    by_model_and_provider,
+    read_calls,
+    scan_calls,
+    scan_rollups,
+)
+from tachograph.analytics.rolling import added, rolled
+from tachograph.analytics.rollup_files import write_day
+from tachograph.core.units import microseconds
+from tachograph.testing import generate_calls
+
+MILLION = 1_000_000
+DUCKDB = """
+    SELECT model, provider, count(*), count(*) FILTER (outcome = 'failed'),
+        quantile_disc(latency_seconds, [0.5, 0.95, 0.99])
+            FILTER (outcome = 'completed' AND cache_status IS DISTINCT FROM 'HIT'),
+        quantile_disc(first_token_seconds, [0.5, 0.95])
+            FILTER (outcome = 'completed' AND cache_status IS DISTINCT FROM 'HIT'),
+        sum(input_tokens), sum(output_tokens), sum(cache_read_input_tokens),
+        sum(reasoning_output_tokens), sum(billed_usd), sum(computed_usd), sum(spent_usd)
+    FROM read_parquet({files}) GROUP BY ALL
+"""
+
+
+def files(folder: Path, count: int) -> list[Path]:
+    """A Parquet file for each million calls."""
+    folder.mkdir(parents=True, exist_ok=True)
+    found = [folder / f"calls-{seed}.parquet" for seed in range(count // MILLION)]
+    for seed, file in enumerate(found):
+        if not file.exists():
+            words = pl.col("outcome", "cost_source").cast(pl.String)
+            generate_calls(MILLION, seed).with_columns(words).write_parquet(file)
+    return found
+
+
+def database(folder: Path, count: int) -> str:
+    """The URL of a SQLite file with so many calls."""
+    file = folder / f"calls-{count}.db"
+    if not file.exists():
+        begun = time.perf_counter()
+        generate_calls(count, to=f"sqlite:///{file}")
+        seconds = time.perf_counter() - begun
+        print(
+            f"made {count:,} calls in SQLite in {seconds:,.0f} s, {size(file) / count:.0f} B each"
+        )
+    return f"sqlite:///{file}"
+
+
+def rollups(folder: Path) -> Path:
+    """A folder with the rollups of a hundred million calls."""
+    target = folder / "rollups"
+    if target.exists():
+        return target
+    begun = time.perf_counter()
+    times = pl.col("latency_seconds", "first_token_seconds")
+    choose = random.Random(0)
+    whole = ROLLUPS.to_frame()
+    for file in files(folder, 10 * MILLION):
+        calls = pl.read_parquet(file).lazy()
+        stretched = (calls.with_columns(times * choose.uniform(0.5, 1.5)) for _ in range(10))
+        whole = added(pl.concat([whole, *map(rolled, stretched)]))
+    seconds = time.perf_counter() - begun
+    write(target, whole)
+    sizes = {part: size(target / part) / MILLION for part in ("hours", "days")}
+    print(f"rolled up 100,000,000 calls in {seconds:,.0f} s: {sizes} MB")
+    return target
+
+
+def write(target: Path, hours: pl.DataFrame) -> None:
+    day = pl.col("started_at").dt.truncate("1d")
+    for began in hours.select(day.unique()).to_series():
+        of_day = hours.filter(day == began)
+        write_day(target, microseconds(began), of_day, added(of_day.with_columns(day)), run=1)
+
+
+def size(path: Path) -> int:
+    return path.stat().st_size if path.is_file() else sum(map(size, path.iterdir()))
+
+
+def works(folder: Path, count: int) -> dict[str, Callable[[], Any]]:
+    """What is measured, by its name; a work is prepared when it is taken."""
+    parquet = [str(file) for file in files(folder, count)]
+    url = f"sqlite:///{folder / f'calls-{count}.db'}"
+    stored = folder / "rollups"
+
+    def of_files(**options: Any) -> Any:
+        return by_model_and_provider(pl.scan_parquet(parquet), **options).collect()
+
+    def in_duckdb() -> Any:
+        return duckdb.execute(DUCKDB.format(files=parquet)).fetchall()
+
+    def last_day() -> Any:
+        newest = pl.scan_parquet(parquet[-1]).select(pl.col("started_at").max()).collect().item()
+        return by_model(scan_calls(url, newest - timedelta(days=1))).collect()
+
+    return {
+        "parquet exact": of_files,
+        "parquet 1 %": lambda: of_files(quantiles="histogram"),
+        "parquet DuckDB exact": in_duckdb,
+        "parquet read everything": lambda: by_model_and_provider(pl.read_parquet(parquet)),
+        "sqlite last day by model": last_day,
+        "sqlite model x provider 1 %": lambda: by_model_and_provider(
+            scan_calls(url), quantiles="histogram"
+        ).collect(),
+        "sqlite model x provider exact": lambda: by_model_and_provider(scan_calls(url)).collect(),
+        "sqlite head(100)": lambda: scan_calls(url).head(100).collect(),
+        "sqlite read everything": lambda: by_model_and_provider(read_calls(url)),
+        "rollups 100M by model, days": lambda: by_model(
+            scan_rollups(stored, every="day")
+        ).collect(),
+        "rollups 100M by day": lambda: by_day(scan_rollups(stored, every="day")).collect(),
+        "rollups 100M by model, hours": lambda: by_model(scan_rollups(stored)).collect(),
+        "rollups 100M by hour": lambda: by_hour(scan_rollups(stored)).collect(),
+    }
+
+
+def measure(work: Callable[[], Any], rounds: int) -> tuple[float, float]:
+    """Seconds, and megabytes beyond those of the imports."""
+    gc.collect()
+    before = peak_mb()
+    seconds = []
+    for _ in range(rounds + 1):
+        begun = time.perf_counter()
+        work()
+        seconds.append(time.perf_counter() - begun)
+    return statistics.median(seconds[1:] or seconds), peak_mb() - before
+
+
+def peak_mb() -> float:
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (1024 * 1024 if sys.platform == "darwin" else 1024)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--folder", type=Path, default=Path("analytics-benchmark"))
+    parser.add_argument("--calls", type=int, default=MILLION, help="a multiple of a million")
+    parser.add_argument("--sqlite", action="store_true")
+    parser.add_argument("--rollups", action="store_true")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--only", help="a part of the names of what is measured")
+    parser.add_argument("--one", help=argparse.SUPPRESS)
+    asked = parser.parse_args()
+    if asked.one:
+        work = works(asked.folder, asked.calls)[asked.one]
+        print(json.dumps(measure(work, asked.rounds)))
+        return
+    files(asked.folder, asked.calls)
+    if asked.sqlite:
+        database(asked.folder, asked.calls)
+    if asked.rollups:
+        rollups(asked.folder)
+    print(f"\n| {asked.calls:,} calls | s | MB |\n|---|--:|--:|")
+    for name in works(asked.folder, asked.calls):
+        kind = name.split()[0]
+        skipped = kind != "parquet" and not getattr(asked, kind)
+        if skipped or (asked.only and asked.only not in name):
+            continue
+        again = [sys.executable, *sys.argv, "--one", name]
+        ran = subprocess.run(again, capture_output=True, text=True, check=True)
+        seconds, megabytes = json.loads(ran.stdout)
+        print(f"| {name} | {seconds:.3f} | {megabytes:,.0f} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
