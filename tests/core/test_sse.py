@@ -45,7 +45,10 @@ def test_data_lines_of_one_event_are_joined() -> None:
 
 
 def test_a_byte_order_mark_is_passed_over() -> None:
-    assert fed([b"\xef\xbb\xbfdata: a\n\n"]) == [b"a"]
+    stream = b"\xef\xbb\xbfdata: a\n\n"
+    for at in range(len(stream)):
+        assert fed([stream[:at], stream[at:]]) == [b"a"]
+    assert fed([stream[i : i + 1] for i in range(len(stream))]) == [b"a"]
 
 
 def test_the_last_event_counts_without_its_blank_line() -> None:

@@ -50,9 +50,6 @@ class EventStream:
         return events
 
     def _lines(self, piece: bytes) -> list[bytes]:
-        if not self._started and piece:
-            self._started = True  # a mark before the first event is no part of it
-            piece = piece.removeprefix(b"\xef\xbb\xbf")
         if self._after_cr:
             self._after_cr = False
             piece = piece.removeprefix(b"\n")
@@ -88,6 +85,9 @@ class EventStream:
             self._skim = None
         else:
             line = rest
+        if not self._started:
+            self._started = True
+            line = line.removeprefix(b"\xef\xbb\xbf")  # a mark is no part of the first line
         if not line:
             if self._data:
                 events.append(b"\n".join(self._data))
