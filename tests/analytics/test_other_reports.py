@@ -10,6 +10,7 @@ from typing import Any
 
 import polars as pl
 import pytest
+from polars.testing import assert_frame_equal
 
 from tachograph import analytics
 from tachograph.analytics.caching import cache
@@ -25,6 +26,7 @@ from tachograph.core.units import microseconds
 from tachograph.store.database import open_engine
 from tachograph.store.migrate import upgrade
 from tachograph.store.price_history import record_prices
+from tachograph.testing import generate_calls
 from tests.analytics.rows import NOON, calls_frame
 
 DAY = timedelta(days=1)
@@ -274,6 +276,12 @@ def test_lazy_frames_are_not_collected_and_schemas_do_not_change(
     lazy = report(frame.lazy().map_batches(explode, schema=frame.schema))
     assert isinstance(lazy, pl.LazyFrame)
     assert lazy.collect_schema() == report(frame).schema == report(frame.clear()).schema
+
+
+@pytest.mark.parametrize("report", REPORTS)
+def test_both_kinds_of_frames_give_the_same(report: Callable[[Any], Any]) -> None:
+    calls = generate_calls(600)
+    assert_frame_equal(report(calls), report(calls.lazy()).collect())
 
 
 def test_public_names_are_there_and_none_is_hidden_by_a_module() -> None:
