@@ -4,6 +4,7 @@ and in every coding: what is recorded is what a second reading finds, which know
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import sqlite3
@@ -11,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from random import Random
+from types import ModuleType
 from typing import Any, get_args
 
 import httpx
@@ -20,7 +22,7 @@ import pytest
 import tachograph.httpx
 import tachograph.httpx2
 from tachograph import Recorder
-from tachograph.testing import Answer, FakeOpenRouter
+from tachograph.testing import Answer, FakeOpenRouter, Request
 from tachograph.testing.encodings import Coding, compressor
 
 SHELLS = {httpx: tachograph.httpx, httpx2: tachograph.httpx2}
@@ -243,42 +245,91 @@ def _last(levels: list[Any], name: str) -> Any:
 # --- the test ---
 
 
-@pytest.fixture(scope="module")
-def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[FakeOpenRouter, Recorder]]:
-    url = f"sqlite:///{tmp_path_factory.mktemp('exchanges') / 'calls.db'}"
-    with FakeOpenRouter() as server, Recorder(url, base_urls=[server.base_url]) as recorder:
-        yield server, recorder
+class Bench:
+    """A recorder before a server that answers what a request's header names."""
+
+    def __init__(self, folder: Path) -> None:
+        self.random = Random(5)
+        self.server = FakeOpenRouter(lambda request, _: self.answer(*read(request)))
+        self.file = folder / "calls.db"
+        base_urls = [self.server.base_url]
+        self.recorder = Recorder(f"sqlite:///{self.file}", base_urls=base_urls)
+
+    def answer(self, name: str, coding: str) -> Answer:
+        body = body_of(name)
+        headers = {"content-type": "text/event-stream" if streams(body) else "application/json"}
+        if coding:
+            headers["content-encoding"] = coding
+        return Answer(200, headers, cut(coded(body, coding, self.random), self.random))
+
+    def request(self, name: str, coding: str) -> dict[str, Any]:
+        path, _ = EXCHANGES[name]
+        headers = {"x-exchange": f"{name}|{coding}"}
+        asked = {"stream": streams(body_of(name))}
+        return {"url": self.server.base_url + path, "headers": headers, "json": asked}
+
+    def check(self, names: list[str]) -> None:
+        """Exactly these were recorded, and what was said."""
+        assert self.recorder.flush(60)
+        with closing(sqlite3.connect(self.file)) as database:
+            database.row_factory = sqlite3.Row
+            rows = database.execute("SELECT * FROM calls").fetchall()
+        assert sorted(row["name"] for row in rows) == sorted(names)
+        for row in rows:
+            wanted = expected(EXCHANGES[row["name"]][0], body_of(row["name"]))
+            assert {column: row[column] for column in wanted} == wanted, row["name"]
 
 
-@pytest.mark.parametrize("name", EXCHANGES)
-def test_what_is_recorded_is_what_was_said(
-    bench: tuple[FakeOpenRouter, Recorder], name: str
-) -> None:
-    server, recorder = bench
-    path, said = EXCHANGES[name]
-    body = said if isinstance(said, bytes) else json.dumps(said).encode()
-    streamed = body[:1] not in (b"{", b"<", b"\n")
-    random = Random(name)
-    with recorder.operation(name):
-        for hx, shells in SHELLS.items():
-            with hx.Client(transport=shells.RecordingTransport(recorder)) as client:
-                for coding in CODINGS:
-                    headers = {
-                        "content-type": "text/event-stream" if streamed else "application/json"
-                    }
-                    if coding:
-                        headers["content-encoding"] = coding
-                    server.script(Answer(200, headers, cut(coded(body, coding, random), random)))
-                    answer = client.post(server.base_url + path, json={"stream": streamed})
-                    assert answer.content == body
-    assert recorder.flush()
-    with closing(sqlite3.connect(Path(recorder.url.removeprefix("sqlite:///")))) as database:
-        database.row_factory = sqlite3.Row
-        rows = database.execute("SELECT * FROM calls WHERE name = ?", [name]).fetchall()
-    assert len(rows) == len(SHELLS) * len(CODINGS)
-    for row in rows:
-        wanted = expected(path, body)
-        assert {column: row[column] for column in wanted} == wanted
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    bench = Bench(tmp_path)
+    yield bench
+    bench.recorder.close()
+    bench.server.close()
+
+
+@pytest.mark.parametrize("hx", SHELLS, ids=lambda hx: hx.__name__)
+@pytest.mark.parametrize("coding", CODINGS)
+def test_what_is_recorded_is_what_was_said(bench: Bench, hx: ModuleType, coding: str) -> None:
+    with hx.Client(transport=SHELLS[hx].RecordingTransport(bench.recorder)) as client:
+        for name in EXCHANGES:
+            with bench.recorder.operation(name):
+                answer = client.post(**bench.request(name, coding))
+            assert answer.content == body_of(name)
+    bench.check(list(EXCHANGES))
+
+
+@pytest.mark.parametrize("hx", SHELLS, ids=lambda hx: hx.__name__)
+def test_many_at_once_are_not_mixed_up(bench: Bench, hx: ModuleType) -> None:
+    asked = [(name, coding) for name in EXCHANGES for coding in CODINGS]
+    bench.random.shuffle(asked)
+
+    async def ask(client: Any, some: list[tuple[str, str]]) -> None:
+        for name, coding in some:
+            with bench.recorder.operation(name):
+                await client.post(**bench.request(name, coding))
+
+    async def main() -> None:
+        transport = SHELLS[hx].AsyncRecordingTransport(bench.recorder)
+        async with hx.AsyncClient(transport=transport) as client:
+            await asyncio.gather(*(ask(client, asked[n::20]) for n in range(20)))
+
+    asyncio.run(main())
+    bench.check([name for name, _ in asked])
+
+
+def body_of(name: str) -> bytes:
+    said = EXCHANGES[name][1]
+    return said if isinstance(said, bytes) else json.dumps(said).encode()
+
+
+def streams(body: bytes) -> bool:
+    return body[:1] not in (b"{", b"<", b"\n")
+
+
+def read(request: Request) -> tuple[str, str]:
+    name, _, coding = request.headers["x-exchange"].partition("|")
+    return name, coding
 
 
 def coded(body: bytes, coding: str, random: Random) -> bytes:
