@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy.engine import Engine
 
-Row = tuple[Any, ...]
+Row = sa.Row[Any]
 
 _DAY_US = 24 * 3600 * 1_000_000
 
@@ -57,12 +57,11 @@ class Leaving:
         self._looked_at = select_calls(names, oldest_first=True)
         self._size = FIRST_BATCH
 
-    def read(self, first: bytes, last: bytes) -> list[Row]:
+    def read(self, first: bytes, last: bytes) -> Sequence[Row]:
         """The calls from this id to that one, as they are stored, in the order of ids."""
         try:
             with self._engine.connect() as connection:
-                found = connection.execute(self._looked_at.where(_between(first, last)))
-                return [tuple(row) for row in found]
+                return connection.execute(self._looked_at.where(_between(first, last))).all()
         except sa.exc.DBAPIError as error:
             raise failure(self._engine.url, error) from error
 
@@ -87,8 +86,8 @@ class Leaving:
         going = sa.delete(calls).where(_between(batch[0][0], batch[-1][0]))
         try:
             with write_transaction(self._engine) as connection:
-                gone = connection.execute(going.returning(*self._looked_at.selected_columns))
-                agreed = {tuple(row) for row in gone} == set(batch)
+                gone = connection.execute(going.returning(*self._looked_at.selected_columns)).all()
+                agreed = set(gone) == set(batch)
                 if not agreed:
                     connection.rollback()
         except sa.exc.DBAPIError as error:
