@@ -123,3 +123,33 @@ def test_a_table_that_is_a_little_too_wide_closes_up_before_it_breaks(
     monkeypatch.setenv("COLUMNS", "100")
     show(frame, Format.TABLE)
     assert f"{'m' * 30}  {'x' * 30}  {'y' * 36}" in capsys.readouterr().out
+
+
+def test_a_narrow_screen_does_without_spare_columns_and_says_so(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frame = Rows(["model", "one", "other"], [("m" * 30, "x" * 30, "y" * 36)])
+    monkeypatch.setenv("COLUMNS", "70")
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    show(frame, Format.TABLE, headings={"model": "model", "one": "1", "other": "2"}, spare=["one"])
+    written = capsys.readouterr()
+    assert f"{'m' * 30} {'y' * 36}" in written.out
+    assert "x" not in written.out
+    assert written.err == "left out in 70 columns: 1\n"
+
+
+def test_a_pipe_gets_spare_columns_too(capsys: pytest.CaptureFixture[str]) -> None:
+    show(Rows(["one", "other"], [("x" * 300, "y" * 300)]), Format.TABLE, spare=["one"])
+    written = capsys.readouterr()
+    assert "x" * 300 in written.out
+    assert written.err == ""
+
+
+def test_markdown_shows_names_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
+    odd = "<script>|*a*_b_`c`[d](e)\\ & \n~#"
+    show(Rows(["model", "calls"], [(odd, 1), ("a/b", 23456)]), Format.MARKDOWN)
+    head, rule, first, second = capsys.readouterr().out.splitlines()
+    assert (rule.split("|")[2].strip(), head.split("|")[1].strip()) == ("-----:", "model")
+    assert first.count("|") - first.count("\\|") == 3
+    assert "\\<script\\>\\|\\*a\\*\\_b\\_\\`c\\`\\[d\\](e)\\\\ &amp;" in first
+    assert second.endswith("| 23,456 |")

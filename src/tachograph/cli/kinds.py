@@ -12,9 +12,9 @@ AUDIT_COLUMNS = {
     "reason": "reason",
     "calls": "calls",
     "differing": "differing",
-    "billed_usd": "billed",
-    "computed_usd": "computed",
-    "difference_usd": "difference",
+    "billed_usd": "billed USD",
+    "computed_usd": "computed USD",
+    "difference_usd": "difference USD",
 }
 
 
@@ -79,6 +79,10 @@ SPARE = (
     "cache_write_input_tokens",
     "computed_usd",
     "output_tokens",
+    "waiting_seconds",
+    "recovery_rate",
+    "given_up",
+    "completed",
     "input_tokens",
 )
 """The columns that a narrow screen can do without, in this order."""

@@ -27,9 +27,6 @@ _LONGER = {
     "output_tokens_per_second": "tokens/s",
     "input_tokens": "tokens in",
     "output_tokens": "tokens out",
-    "billed_usd": "billed USD",
-    "computed_usd": "computed USD",
-    "difference_usd": "difference USD",
 }
 """Headings that are longer than on the command line, since a page has the room."""
 

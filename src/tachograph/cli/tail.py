@@ -47,6 +47,8 @@ _HEADINGS = {
     "output_tokens": "out",
     "spent_usd": "spent USD",
 }
+_SPARE = ("first_token_seconds", "output_tokens", "input_tokens", "provider")
+"""What a narrow screen can do without."""
 
 
 def tail(
@@ -65,7 +67,7 @@ def tail(
         raise typer.BadParameter(f"--follow gives {', '.join(FORMS)}", param_hint="--format")
     frame = _for_people if form in (Format.TABLE, Format.MARKDOWN) else _for_programs
     if not follow:
-        show(frame(_last(db, n)), form, headings=_HEADINGS)
+        show(frame(_last(db, n)), form, headings=_HEADINGS, spare=_SPARE)
         return
     stream = Stream(form, _HEADINGS)
     for calls in _as_they_come(db, n):
