@@ -6,6 +6,7 @@ stream's first token is measured over a socket, in time.
 
     python benchmarks/overhead.py            # prints the table of docs/performance.md
     python benchmarks/overhead.py --spans    # the same, with OpenTelemetry set up in the app
+    python benchmarks/overhead.py --peers    # beside other instrumentations (peers/)
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ import httpx
 import msgspec
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
+from peers.report import report
 
 import tachograph
 from tachograph.httpx import RecordingTransport
@@ -128,8 +130,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=300)
     parser.add_argument("--spans", action="store_true", help="with a tracer provider")
+    parser.add_argument("--peers", action="store_true", help="beside other instrumentations")
     arguments = parser.parse_args()
     rounds = arguments.rounds
+    if arguments.peers:
+        report(rounds)
+        return
     print("| added on the caller's thread | median | p90 | target |\n|---|--:|--:|--:|")
     with tempfile.TemporaryDirectory() as folder:
         url = f"sqlite:///{Path(folder) / 'overhead.db'}"
