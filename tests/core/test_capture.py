@@ -119,3 +119,25 @@ def test_bytes_of_no_kind_are_not_kept() -> None:
     capture, heard = captured([b"\x00\x01PCM" * 100], _UNSAID)
     assert capture.binary
     assert heard.bodies == []
+
+
+@pytest.mark.parametrize("kind", ["application/json", "text/plain", _UNSAID, ""])
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"], ids=["plain", "marked"])
+def test_a_first_word_that_is_cut_in_two(kind: str, mark: bytes) -> None:
+    """The head says nothing of a stream: only the first word does."""
+    for body, events, bodies in (
+        (mark + b"event: x\ndata: a\n\n", [b"a"], []),
+        (mark + b"data: a\n\n", [b"a"], []),
+        (mark + b'{"a":1}', [], [b'{"a":1}']),
+    ):
+        for at in range(len(body) + 1):
+            _, heard = captured([body[:at], body[at:]], kind)
+            assert (heard.events, heard.bodies) == (events, bodies)
+        _, heard = captured([bytes([byte]) for byte in body], kind)
+        assert (heard.events, heard.bodies) == (events, bodies)
+
+
+@pytest.mark.parametrize("body", [b"d", b"dat", b"\xef", b"e"])
+def test_a_body_that_ends_with_its_first_word(body: bytes) -> None:
+    assert captured([body], "application/json")[1].bodies == [body]
+    assert captured([body], "text/event-stream")[1].events == []

@@ -17,7 +17,9 @@ BODY_BYTES = 256 * 1024
 
 _BINARY = ("audio/", "image/", "video/")
 _UNSAID = "application/octet-stream"
+_MARK = b"\xef\xbb\xbf"
 _EVENTS = (b"data:", b"event:", b":", b"id:", b"retry:")
+_BEGINNINGS = (_MARK, *_EVENTS)
 
 
 class Reader(Protocol):
@@ -55,6 +57,8 @@ class Capture:
     _finished: bool = False
     _unsaid: bool = False
     _begun: bool = False
+    _held: bytes = b""
+    """The beginning, where it is too short to tell what it begins."""
     _likeness: Likeness | None = None
     """Where what is the same again need not be read again."""
 
@@ -119,6 +123,10 @@ class Capture:
         if self._finished or self.undecodable is not None:
             return
         self._finished = True
+        if self._held:
+            self._begun = True
+            held, self._held = self._held, b""
+            self._plain(held, 0)
         if self._events is not None:
             for event in self._events.finish():
                 self.reader.event(event)
@@ -128,14 +136,17 @@ class Capture:
                 self.reader.body(skimmed)
         elif self._kept:
             body = self._kept[0] if len(self._kept) == 1 else b"".join(self._kept)
-            self.reader.body(body.removeprefix(b"\xef\xbb\xbf"))
+            self.reader.body(body.removeprefix(_MARK))
         self._kept.clear()
 
     def _look(self, piece: bytes) -> None:
         """What the first bytes say counts more than the head: servers err in it, and clients read
         what they asked for."""
-        start = piece.removeprefix(b"\xef\xbb\xbf").lstrip()
+        start = piece.removeprefix(_MARK).lstrip()
         if not start:
+            return
+        if any(word.startswith(start) and word != start for word in _BEGINNINGS):
+            self._held = piece  # the first word has been cut in two
             return
         self._begun = True
         if self.binary:
@@ -156,7 +167,10 @@ class Capture:
 
     def _plain(self, piece: bytes, now_ns: int) -> None:
         if not self._begun:
+            piece, self._held = self._held + piece, b""
             self._look(piece)
+            if self._held:
+                return
         if self._events is not None:
             self._read_events(self._events, piece, now_ns)
         elif self._skim is not None:
