@@ -34,6 +34,7 @@ def write(file: Path) -> None:
     connection = sqlite3.connect(file, timeout=30, isolation_level=None)
     now_us = time.time_ns() // 1000
     waits = []
+    print("begun", flush=True)
     began = time.perf_counter()
     done = threading.Event()
     threading.Thread(target=wait_for_end, args=(done,), daemon=True).start()
@@ -66,14 +67,13 @@ def wait_for_end(done: threading.Event) -> None:
 @contextmanager
 def watched_writer(file: Path, name: str) -> Iterator[None]:
     """A process that writes meanwhile, and tells its waits in the end."""
-    print(name, end=": ", flush=True)
     command = [sys.executable, __file__, "--write", str(file)]
-    writer = subprocess.Popen(command, stdin=subprocess.PIPE)
-    assert writer.stdin is not None
-    time.sleep(1)
+    writer = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert writer.stdout is not None
+    writer.stdout.readline()
     yield
-    writer.stdin.close()
-    writer.wait()
+    told, _ = writer.communicate()
+    print(f"{name}: {told}", end="", flush=True)
 
 
 def main() -> None:
