@@ -7,6 +7,7 @@ import socket
 import sqlite3
 import subprocess
 import sys
+import tomllib
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -16,7 +17,7 @@ import httpx
 import pytest
 
 from tachograph import Recorder, instrument
-from tachograph.cli import findings
+from tachograph.cli import EXTRAS, findings
 from tachograph.core.records import Price
 from tachograph.core.units import microseconds
 from tachograph.store.database import open_engine
@@ -240,7 +241,13 @@ def test_a_collector_that_is_there_and_one_that_is_not(
 def test_extras_that_are_missing(
     tachograph: Run, healthy: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(findings, "EXTRAS", {"no_such_module": "plots", "sys": "other"})
+    monkeypatch.setattr(findings, "EXTRAS", {"no_such.module": "plots", "sys": "other"})
     extras = found(tachograph, healthy)[0]["extras"]
     assert (extras["state"], extras["says"]) == ("ok", "without plots")
     assert "tachograph[plots]" in extras["do"]
+
+
+def test_every_extra_is_known() -> None:
+    pyproject = Path(__file__).parents[2] / "pyproject.toml"
+    declared = tomllib.loads(pyproject.read_text())["project"]["optional-dependencies"]
+    assert set(EXTRAS.values()) == set(declared)

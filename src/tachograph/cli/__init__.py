@@ -25,7 +25,15 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-EXTRAS = {"altair": "plots", "vl_convert": "plots", "psycopg": "postgres", "httpx2": "httpx2"}
+EXTRAS = {
+    "adbc_driver_sqlite": "adbc",
+    "altair": "plots",
+    "httpx2": "httpx2",
+    "openai": "demo",
+    "opentelemetry.exporter.otlp": "otlp",
+    "psycopg": "postgres",
+    "vl_convert": "plots",
+}
 """Modules that come with an extra, and which."""
 
 

@@ -109,7 +109,7 @@ def sqlite_version() -> Finding:
 
 def extras() -> Finding:
     """Which extras are there; what needs one that is not says so itself."""
-    lacking = sorted({extra for module, extra in EXTRAS.items() if find_spec(module) is None})
+    lacking = sorted({extra for module, extra in EXTRAS.items() if not _is_there(module)})
     if lacking:
         install = f"where you need them: pip install 'tachograph[{','.join(lacking)}]'"
         return Finding("extras", State.OK, f"without {', '.join(lacking)}", install)
@@ -241,6 +241,13 @@ def health(engine: Engine, now: datetime) -> Iterator[Finding]:
         says = f"{counted(found.unreadable, 'record')} could not be stored"
         do = "see why: tachograph sql 'SELECT set_aside_us, reason FROM journal_dead'"
         yield Finding("records", State.ADVICE, says, do)
+
+
+def _is_there(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except ModuleNotFoundError:  # not even what it is part of
+        return False
 
 
 def _clock(server: datetime | None, newest: datetime | None, now: datetime) -> Finding:

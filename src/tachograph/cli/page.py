@@ -22,7 +22,7 @@ MOST_ROWS = 50
 """A table on the page has no more; the command line shows all."""
 
 _LONGER = {
-    "first_token_p50_seconds": "first token s",
+    "first_token_p50_seconds": "first token p50 s",
     "first_token_p95_seconds": "first token p95 s",
     "output_tokens_per_second": "tokens/s",
     "input_tokens": "tokens in",
