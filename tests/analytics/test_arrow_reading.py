@@ -5,21 +5,23 @@ from __future__ import annotations
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
+import polars as pl
 import pytest
 import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
-from tachograph.analytics import read_calls
+from tachograph.analytics import read_calls, scan_calls
 from tachograph.analytics.schema import CALLS
 from tachograph.store import arrow_reading
 from tachograph.store.column_types import Id, Instant, Money
 from tachograph.store.queries import select_calls
 from tachograph.store.schema import calls
 from tests.analytics.conftest import Store
-from tests.analytics.rows import row
+from tests.analytics.rows import NOON, row
 
 LARGEST = 2**63 - 1
 PICO = Decimal("1E-12")
@@ -74,3 +76,41 @@ def test_no_value_is_another(store: Store, rows: list[dict[str, Any]]) -> None:
     assert not told
     assert quickly.schema == CALLS
     assert_frame_equal(quickly, slowly, check_exact=True)
+
+
+HARD = "it's 100%:lo \\x41 <first id>"
+PREDICATES = [
+    pl.col("name") == HARD,
+    pl.col("name").str.contains("'s 100%", literal=True),
+    pl.col("name").str.starts_with("it's"),
+    pl.col("name").is_in([HARD, "b"]),
+    ~(pl.col("name") == HARD),
+    pl.col("name").eq_missing(HARD),
+    pl.col("input_tokens") == -LARGEST,
+    pl.col("latency_seconds") < -0.5,
+    pl.col("latency_seconds") > 1e300,
+    pl.col("spent_usd") >= PICO,
+    pl.col("stream"),
+    pl.col("stream").eq_missing(pl.lit(value=False)),
+    pl.col("trace_id") == "ab" * 16,
+    pl.col("started_at") >= NOON + timedelta(seconds=2),
+    pl.col("started_at").is_between(NOON + timedelta(seconds=1), NOON + timedelta(seconds=2)),
+    (pl.col("id") < str(UUID(bytes=b"\x01" * 16))) | pl.col("provider").is_null(),
+]
+
+
+def test_a_filter_keeps_the_same_calls(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    url = store(
+        [
+            row(0, name=HARD, input_tokens=-LARGEST, latency_seconds=-1.5, stream=True),
+            row(1, name="it's", input_tokens=5, latency_seconds=1.7e308, spent_picousd=PICO),
+            row(2, name=None, stream=False, trace_id=b"\xab" * 16, spent_picousd=Decimal(0)),
+            row(3, name="b", provider="NextBit", spent_picousd=Decimal(3)),
+        ]
+    )
+    monkeypatch.setattr(arrow_reading, "MANY_ROWS", 1)
+    everything = read_calls(url)
+    for predicate in PREDICATES:
+        kept = scan_calls(url).filter(predicate).sort("id").collect()
+        assert_frame_equal(kept, everything.filter(predicate), check_exact=True)
+        assert 0 < len(kept) < 4, predicate

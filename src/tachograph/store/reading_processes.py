@@ -44,7 +44,8 @@ class _Process:
             stderr=subprocess.DEVNULL,
         )
         self._arrived = arrived
-        threading.Thread(target=self._take, name="tachograph-reading", daemon=True).start()
+        self._thread = threading.Thread(target=self._take, name="tachograph-reading", daemon=True)
+        self._thread.start()
         self.send(pickle.dumps(sys.path) + pickle.dumps(request))
 
     def send(self, what: bytes) -> None:
@@ -66,6 +67,7 @@ class _Process:
 
     def close(self) -> None:
         """After it has ended."""
+        self._thread.join()
         with self._process, suppress(BrokenPipeError):
             assert self._process.stdin is not None
             self._process.stdin.close()
