@@ -96,7 +96,7 @@ def test_what_belonged_to_archived_calls_goes_too(engine: sa.Engine) -> None:
 
 
 def test_a_batch_is_sized_by_how_long_the_last_one_took() -> None:
-    sizes = [purging.next_size(1000, held) for held in (0.0, 0.01, 0.02, 0.2, 1000.0)]
+    sizes = [purging.next_size(1000, held) for held in (0.0, 0.006, 0.012, 0.12, 1000.0)]
     assert sizes == [2000, 2000, 1000, 100, 1]
     assert purging.next_size(purging.LARGEST_BATCH, 0.0) == purging.LARGEST_BATCH
 
