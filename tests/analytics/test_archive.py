@@ -469,9 +469,9 @@ archive_calls(sys.argv[1], "2026-11-05", sys.argv[2], progress=lambda *_: print(
 """
 
 
-@pytest.mark.parametrize("steps", [0, 1, 4, 9, 20])
-def test_killed_anywhere_and_run_again(sqlite_store: Store, tmp_path: Path, steps: int) -> None:
-    url = sqlite_store([row(timedelta(minutes=k), **FULL) for k in range(3000)])
+@pytest.mark.parametrize("steps", [0, 4, 20])
+def test_killed_anywhere_and_run_again(store: Store, tmp_path: Path, steps: int) -> None:
+    url = store([row(timedelta(minutes=k), **FULL) for k in range(3000)])
     before, archive = read_calls(url), tmp_path / "archive"
     archive.mkdir()
     mover = subprocess.Popen(
@@ -509,7 +509,7 @@ def test_killed_before_any_file_is_opened_or_renamed(sqlite_store: Store, tmp_pa
     before, archive = read_calls(url).filter(pl.col("started_at") < END), tmp_path / "archive"
     archive.mkdir()
     died = 0
-    for left in range(25):
+    for left in range(0, 40, 3):
         child = subprocess.run([sys.executable, "-c", DYING, url, str(archive), str(left)])
         died += child.returncode == -9
         assert read_calls(url, archive=archive).equals(before)
