@@ -53,8 +53,9 @@ class Chromium:
             self.seen.append(self._message())
 
     def evaluate(self, expression: str) -> Any:
-        """What an expression of JavaScript gives on the page."""
-        answer = self.ask("Runtime.evaluate", expression=expression, returnByValue=True)
+        """What an expression of JavaScript gives on the page, or its promise."""
+        how = {"returnByValue": True, "awaitPromise": True}
+        answer = self.ask("Runtime.evaluate", expression=expression, **how)
         assert "exceptionDetails" not in answer, answer
         return answer["result"].get("value")
 

@@ -120,6 +120,19 @@ def test_its_figures_are_those_of_the_reports(
     assert {across[0] for across in models[1:-1]} == {ROGUE, "b/small"}
 
 
+def test_a_plot_that_can_be_moved_needs_no_network_either(
+    browser: Chromium, full: str, tachograph: Run, tmp_path: Path
+) -> None:
+    to = tmp_path / "plot.html"
+    assert tachograph("report", "--plot", str(to), "--db", full).status == 0
+    browser.open(to, 1280, "light")
+    assert browser.complaints() == []
+    assert browser.requests() == [to.as_uri()]
+    drawn = """drawn.then(
+      () => [...document.querySelectorAll('#plot svg text')].map(text => text.textContent))"""
+    assert {ROGUE, "b/small", "spent (USD)"} <= set(browser.evaluate(drawn))
+
+
 def test_it_has_no_script_and_no_address(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     assert "<script" not in text

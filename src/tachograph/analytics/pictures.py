@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import vl_convert
@@ -49,7 +50,7 @@ def save_plot(plot: Plot, to: Path) -> None:
     elif to.suffix == ".png":
         to.write_bytes(vl_convert.vegalite_to_png(_styled(plot), scale=2))
     else:
-        to.write_text(vl_convert.vegalite_to_html(_styled(plot), bundle=True), encoding="utf-8")
+        to.write_text(_html(_styled(plot)), encoding="utf-8")
 
 
 def svg(plot: Plot, *, width: int | None = None, narrow: bool = False) -> str:
@@ -66,6 +67,30 @@ def svg(plot: Plot, *, width: int | None = None, narrow: bool = False) -> str:
             layer["encoding"]["y"]["axis"] |= _NAMES_ABOVE
             layer["encoding"]["y"]["scale"] = {"paddingInner": 0.62, "paddingOuter": 0.4}
     return vl_convert.vegalite_to_svg(spec)
+
+
+def _html(spec: dict[str, Any]) -> str:
+    """A page that draws the plot itself, so that it can be pointed at, zoomed and saved.
+
+    vl-convert's own page takes a `</script>` in the data for the end of its script.
+    """
+    data = json.dumps(spec).replace("<", "\\u003c")
+    menu = {"export": True, "source": False, "compiled": False, "editor": False}
+    options = json.dumps({"renderer": "svg", "actions": menu})
+    return f"""<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>OpenRouter calls</title>
+<script>{vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")}</script>
+</head>
+<body>
+<div id="plot"></div>
+<script>const drawn = vegaEmbed("#plot", {data}, {options});</script>
+</body>
+</html>
+"""
 
 
 def _styled(plot: Plot) -> dict[str, Any]:

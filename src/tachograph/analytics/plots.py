@@ -200,6 +200,8 @@ def _bars(rows: pl.DataFrame, name: str, title: str, *, format_: str = "~f") -> 
 
 
 def _in_rows(*layers: alt.Chart) -> Plot:
+    for layer in layers:
+        layer.params = alt.Undefined  # polars lets every plot be zoomed, and names cannot be
     return alt.LayerChart(layer=list(layers)).properties(width=WIDTH, height=alt.Step(_ROW))
 
 
