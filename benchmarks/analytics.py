@@ -2,8 +2,9 @@
 
     python benchmarks/analytics.py [--folder DIR] [--calls 1000000] [--sqlite] [--rollups]
 
-Each line is measured in a process of its own: the median of the rounds after one that warms up,
-and the most memory that the process had beyond that of its imports. Made-up calls
+Each line is measured in a process of its own: the median of the rounds after one that warms up, the
+time that processors worked for it (what counts on a busy machine), and the most memory that the
+process had beyond that of its imports, without that of processes that read for it. Made-up calls
 (`generate_calls`) are put into DIR once and found there by the next run: a Parquet file for each
 million, with `--sqlite` a database with as many, and with `--rollups` the rollups of a hundred
 million: ten million calls ten times, their times stretched by chance each time.
@@ -14,6 +15,7 @@ from __future__ import annotations
 import argparse
 import gc
 import json
+import os
 import random
 import resource
 import statistics
@@ -148,16 +150,17 @@ def works(folder: Path, count: int) -> dict[str, Callable[[], Any]]:
     }
 
 
-def measure(work: Callable[[], Any], rounds: int) -> tuple[float, float]:
-    """Seconds, and megabytes beyond those of the imports."""
+def measure(work: Callable[[], Any], rounds: int) -> tuple[float, float, float]:
+    """Seconds, seconds of processors, and megabytes beyond those of the imports."""
     gc.collect()
     before = peak_mb()
-    seconds = []
+    seconds, busy = [], []
     for _ in range(rounds + 1):
-        begun = time.perf_counter()
+        begun, worked = time.perf_counter(), sum(os.times()[:4])
         work()
         seconds.append(time.perf_counter() - begun)
-    return statistics.median(seconds[1:] or seconds), peak_mb() - before
+        busy.append(sum(os.times()[:4]) - worked)
+    return statistics.median(seconds[1:]), statistics.median(busy[1:]), peak_mb() - before
 
 
 def peak_mb() -> float:
@@ -184,7 +187,7 @@ def main() -> None:
         database(asked.folder, asked.calls)
     if asked.rollups:
         rollups(asked.folder)
-    print(f"\n| {asked.calls:,} calls | s | MB |\n|---|--:|--:|")
+    print(f"\n| {asked.calls:,} calls | s | CPU s | MB |\n|---|--:|--:|--:|")
     for name in works(asked.folder, asked.calls):
         kind = name.split()[0]
         skipped = kind != "parquet" and not getattr(asked, kind)
@@ -192,8 +195,8 @@ def main() -> None:
             continue
         again = [sys.executable, *sys.argv, "--one", name]
         ran = subprocess.run(again, capture_output=True, text=True, check=True)
-        seconds, megabytes = json.loads(ran.stdout)
-        print(f"| {name} | {seconds:.3f} | {megabytes:,.0f} |", flush=True)
+        seconds, busy, megabytes = json.loads(ran.stdout)
+        print(f"| {name} | {seconds:.3f} | {busy:.2f} | {megabytes:,.0f} |", flush=True)
 
 
 if __name__ == "__main__":
