@@ -31,7 +31,6 @@ import duckdb
 import polars as pl
 
 from tachograph.analytics import (
-    ROLLUPS,
     by_day,
     by_hour,
     by_model,
@@ -89,24 +88,20 @@ def rollups(folder: Path) -> Path:
         return target
     begun = time.perf_counter()
     times = pl.col("latency_seconds", "first_token_seconds")
+    day = pl.col("started_at").dt.truncate("1d")
+    calls = pl.scan_parquet(files(folder, 10 * MILLION))
     choose = random.Random(0)
-    whole = ROLLUPS.to_frame()
-    for file in files(folder, 10 * MILLION):
-        calls = pl.read_parquet(file).lazy()
-        stretched = (calls.with_columns(times * choose.uniform(0.5, 1.5)) for _ in range(10))
-        whole = added(pl.concat([whole, *map(rolled, stretched)]))
+    for began in calls.select(day.unique()).collect().to_series():
+        lasts = pl.col("started_at").is_between(began, began + timedelta(days=1), closed="left")
+        of_day = calls.filter(lasts).collect().lazy()
+        stretched = (of_day.with_columns(times * choose.uniform(0.5, 1.5)) for _ in range(10))
+        hours = added(pl.concat(map(rolled, stretched)))
+        whole = added(hours.with_columns(day))
+        write_day(target, microseconds(began), hours, whole, run=1)
     seconds = time.perf_counter() - begun
-    write(target, whole)
     sizes = {part: size(target / part) / MILLION for part in ("hours", "days")}
     print(f"rolled up 100,000,000 calls in {seconds:,.0f} s: {sizes} MB")
     return target
-
-
-def write(target: Path, hours: pl.DataFrame) -> None:
-    day = pl.col("started_at").dt.truncate("1d")
-    for began in hours.select(day.unique()).to_series():
-        of_day = hours.filter(day == began)
-        write_day(target, microseconds(began), of_day, added(of_day.with_columns(day)), run=1)
 
 
 def size(path: Path) -> int:
