@@ -146,6 +146,33 @@ def test_a_folder_that_cannot_be_written_to(tachograph: Run, healthy: str, tmp_p
     assert "right to write" in by_about["journals"]["do"]
 
 
+def test_it_changes_nothing(
+    tachograph: Run, healthy: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    server = "postgresql+psycopg://nobody@127.0.0.1:1/calls"
+
+    def files() -> dict[Path, bytes]:
+        """All but what readers of a SQLite file share."""
+        found = (path for path in tmp_path.rglob("*") if not path.name.endswith(("-shm", "-wal")))
+        return {path: path.read_bytes() for path in found if path.is_file()}
+
+    before = files()
+    for db in (healthy, server, f"sqlite:///{tmp_path}/other.db"):
+        found(tachograph, db)
+    assert files() == before
+    assert not (tmp_path / "state").exists()
+
+
+def test_a_file_where_the_journals_should_be(
+    tachograph: Run, healthy: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("TACHOGRAPH_JOURNAL_DIR", str(tmp_path / "file"))
+    journals = found(tachograph, healthy)[0]["journals"]
+    assert (journals["state"], "Not a directory" in journals["says"]) == ("wrong", True)
+
+
 def test_what_waits_for_nobody(tachograph: Run, tmp_path: Path) -> None:
     db = f"sqlite:///{tmp_path}/calls.db"
     code = f"""if True:
@@ -201,7 +228,12 @@ def test_no_prices_and_stale_ones(tachograph: Run, tmp_path: Path) -> None:
     db = stored(tmp_path / "calls.db", [row(0)])
     assert found(tachograph, db)[0]["prices"]["says"].startswith("none")
     add_price(db, NOW - timedelta(days=40, hours=1))
-    assert found(tachograph, db)[0]["prices"]["says"] == "the newest was read 40 days ago"
+    assert found(tachograph, db)[0]["prices"] == {
+        "about": "prices",
+        "state": "advice",
+        "says": "none was new or other than before for 40 days",
+        "do": "unless something does so daily, run `tachograph prices sync`",
+    }
 
 
 def test_costs_that_are_not_known_or_not_checked(tachograph: Run, tmp_path: Path) -> None:

@@ -151,10 +151,10 @@ def journals(db: str) -> Iterator[Finding]:
     """The folder of the journals can be written to, and its disk has room."""
     try:
         folder = _journal_folder(db)
-    except (StoreError, OSError) as error:
+    except StoreError as error:
         yield Finding("journals", State.WRONG, str(error))
         return
-    there = next(path for path in (folder, *folder.parents) if path.is_dir())
+    there = next(path for path in (folder, *folder.parents) if os.path.lexists(path))
     try:
         with tempfile.TemporaryFile(dir=there):
             free = shutil.disk_usage(there).free
@@ -219,8 +219,9 @@ def health(engine: Engine, now: datetime) -> Iterator[Finding]:
         says = "none: no cost can be computed and no bill checked"
         yield Finding("prices", State.ADVICE, says, sync)
     elif found.priced_at is not None and now - found.priced_at > STALE_PRICES:
-        says = f"the newest was read {(now - found.priced_at).days} days ago"
-        yield Finding("prices", State.ADVICE, says, f"{sync} every day")
+        # a reading in which nothing is new leaves nothing that could be asked when it was
+        says = f"none was new or other than before for {(now - found.priced_at).days} days"
+        yield Finding("prices", State.ADVICE, says, f"unless something does so daily, {sync}")
     else:
         yield Finding("prices", State.OK, counted(found.prices, "price"))
     period = f"of {counted(found.completed, 'completed call')} of the last {LOOKED_AT.days} days"

@@ -15,7 +15,7 @@ def journal_folder(url: str, named: Path | None = None) -> Path:
     """The folder of this database's journals, and of no other's.
 
     Beside a SQLite file; for a server in the user's state directory, or below the one that was
-    named, under a hash of the URL without its secret.
+    named, under a hash of the URL without its secret. It is not made.
     """
     path = sqlite_path(url)
     if path is not None and not path.parent.is_dir():
@@ -28,7 +28,6 @@ def journal_folder(url: str, named: Path | None = None) -> Path:
             "sqlite:///calls.db"
         )
     base = named or _state_directory() / "tachograph"
-    base.mkdir(mode=0o700, parents=True, exist_ok=True)
     identity = str(path) if path is not None else without_secret(url)
     return base / hashlib.sha256(identity.encode()).hexdigest()[:16]
 

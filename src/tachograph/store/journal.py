@@ -62,7 +62,8 @@ class Journal:
         """Calls that were given to the writer's queue."""
         if folder is not None:
             try:
-                folder.mkdir(mode=0o700, exist_ok=True)
+                for made in (folder.parent, folder):
+                    made.mkdir(mode=0o700, parents=True, exist_ok=True)
                 self._segments.append(self._new_segment())
             except OSError as exc:
                 raise JournalError(
