@@ -375,6 +375,17 @@ def test_recent_days_stay(sqlite_store: Store, tmp_path: Path) -> None:
     assert (done.days, done.deleted) == (1, 1)
 
 
+def test_a_system_without_locks_is_a_clear_error(
+    sqlite_store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = sqlite_store(some())
+    monkeypatch.setitem(sys.modules, "fcntl", None)
+    with pytest.raises(
+        tachograph.StoreError, match=r"lacks flock.*an archive is written on another system"
+    ):
+        archive_calls(url, NOON + timedelta(days=9), tmp_path)
+
+
 def test_no_archive_is_a_clear_error(sqlite_store: Store, tmp_path: Path) -> None:
     url = sqlite_store([row()])
     with pytest.raises(tachograph.StoreError, match="there is no archive at"):

@@ -111,7 +111,7 @@ def locked(archive: Path) -> Iterator[None]:
     StoreError when another process has it.
     """
     archive.mkdir(parents=True, exist_ok=True)
-    fd = os.open(archive / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    fd = os.open(archive / ".lock", os.O_RDWR | os.O_CREAT, 0o666)
     try:
         lock(fd)
     except BlockingIOError:

@@ -11,7 +11,7 @@ import os
 import threading
 from typing import TYPE_CHECKING
 
-from tachograph.errors import JournalError
+from tachograph.errors import StoreError
 from tachograph.store.framing import COUNTERS_AT, HEAD, HEAD_BYTES, MAGIC, VERSION
 
 if TYPE_CHECKING:
@@ -126,11 +126,12 @@ def _sync_folder(folder: Path) -> None:
 
 def lock(fd: int, *, wait: bool = False) -> None:
     """Takes the file for this process until it closes it or dies; BlockingIOError when another
-    process has it."""
+    process has it, StoreError where the system has no such locks."""
     try:
         from fcntl import LOCK_EX, LOCK_NB, flock
     except ImportError:  # Windows
-        raise JournalError(
-            'the journal needs flock, which this system lacks: use durability="memory"'
+        raise StoreError(
+            "this system lacks flock, which keeps processes apart: calls can be recorded with "
+            'durability="memory", and an archive is written on another system'
         ) from None
     flock(fd, LOCK_EX | (0 if wait else LOCK_NB))
