@@ -138,7 +138,8 @@ def test_show_of_an_unknown_id_is_an_error(tachograph: Run, db: str) -> None:
     ran = tachograph("show", "gen-1-none", "--db", db)
     assert (ran.out, ran.status) == ("", 1)
     assert ran.err == (
-        "tachograph: no call, operation, generation or trace has the id gen-1-none\n"
+        "tachograph: no call, operation, generation or trace has the id gen-1-none in SQL; "
+        "name the archive with --archive, if there is one\n"
     )
 
 

@@ -27,7 +27,8 @@ def show_id(
     """Show all that is known of one call, and the operation around it as a timeline."""
     calls = analytics.find_calls(db, id_, archive=archive)
     if not len(calls):
-        raise TachographError(f"no call, operation, generation or trace has the id {id_}")
+        where = " in SQL; name the archive with --archive, if there is one" if not archive else ""
+        raise TachographError(f"no call, operation, generation or trace has the id {id_}{where}")
     operations = analytics.operations(calls)
     if form is Format.JSON:
         write_json({"operations": list(as_objects(operations)), "calls": list(as_objects(calls))})
