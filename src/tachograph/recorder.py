@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from msgspec.structs import replace
 
 from tachograph.beginning import Beginning
+from tachograph.core.trace_flags import is_foreign
 from tachograph.lifetime import forget, keep, watch_over
 from tachograph.live import Live
 from tachograph.lookups import Lookups
@@ -28,7 +29,6 @@ from tachograph.status import Status
 from tachograph.telemetry.ledger import show_ledger
 from tachograph.telemetry.metrics import Metrics
 from tachograph.telemetry.signals import Signals
-from tachograph.telemetry.span_ids import is_foreign
 from tachograph.telemetry.spans import Spans
 
 if TYPE_CHECKING:

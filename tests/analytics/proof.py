@@ -31,7 +31,7 @@ from tests.analytics.rows import NOON, row, stored
 from tests.postgres import empty_database
 
 MADE = 4_000
-BOOLEANS = ("stream", "is_byok", "trace_sampled")
+BOOLEANS = ("stream", "is_byok", "trace_sampled", "foreign_span")
 IDS = ("id", "operation_id", "resend_of")
 
 

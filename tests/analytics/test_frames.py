@@ -102,6 +102,7 @@ def test_the_schema_is_that_of_the_contract() -> None:
         "trace_sampled": pl.Boolean,
         "resend_of": pl.String,
         "job_id": pl.String,
+        "foreign_span": pl.Boolean,
         "output_tokens_per_second": pl.Float64,
     }
 

@@ -59,6 +59,45 @@ def test_a_trace_that_was_not_sampled_is_left_alone(tachograph: Run, db: str) ->
     assert "shop" in collector.services
 
 
+def test_a_call_that_another_instrumentation_had_a_span_for_is_sent_when_asked_for(
+    tachograph: Run, tmp_path: Path
+) -> None:
+    """One that an older version stored is taken for ours: nobody knows."""
+    known = (True, False, None)
+    rows = [
+        row(
+            timedelta(hours=hour),
+            trace_id=b"t" * 16,
+            span_id=bytes([hour + 1]) * 8,
+            trace_sampled=True,
+            foreign_span=foreign,
+        )
+        for hour, foreign in enumerate(known)
+    ]
+    url = stored(tmp_path / "calls.db", rows)
+    with collecting() as collector:
+        send = (
+            "export",
+            "spans",
+            "--db",
+            url,
+            "--endpoint",
+            collector.url,
+            "--since",
+            "2026-11-01",
+        )
+        ran = tachograph(*send)
+        all_of_them = tachograph(*send, "--include-foreign")
+    assert ran.out == (
+        "spans sent: 2 of 3 calls\n"
+        "left alone, since another instrumentation had their span "
+        "(--include-foreign sends them): 1\n"
+    )
+    assert all_of_them.out == "spans sent: 3 of 3 calls\n"
+    first, second, third = (bytes([number]) * 8 for number in (1, 2, 3))
+    assert _ids(collector) == [second, third, first, second, third]
+
+
 def test_the_same_spans_are_sent_again_to_where_the_environment_says(
     tachograph: Run, db: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

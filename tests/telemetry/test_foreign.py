@@ -13,7 +13,8 @@ from opentelemetry import trace
 
 from tachograph.core.pricing import settle
 from tachograph.core.records import Call, Cost, Usage
-from tachograph.telemetry.span_ids import SpanIds, is_foreign
+from tachograph.core.trace_flags import is_foreign
+from tachograph.telemetry.span_ids import SpanIds
 from tachograph.telemetry.spans import OnForeignSpan, Spans
 from tests.required import missing
 

@@ -10,7 +10,8 @@ from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 from opentelemetry.trace import SpanContext, TraceFlags, TraceState
 
 from tachograph.core.records import Call
-from tachograph.telemetry.span_ids import FixedIds, SpanIds, is_foreign, new_ids, parent_of
+from tachograph.core.trace_flags import is_foreign
+from tachograph.telemetry.span_ids import FixedIds, SpanIds, new_ids, parent_of
 
 
 def test_the_ids_are_fields_of_a_call_in_its_order() -> None:

@@ -49,6 +49,7 @@ def with_requests(make: Making, calls: pl.DataFrame) -> pl.DataFrame:
         trace_id=request.hexadecimal("trace", 32).str.decode("hex"),
         span_id=call.hexadecimal("span", 16).str.decode("hex"),
         trace_sampled=pl.lit(value=True),
+        foreign_span=pl.lit(value=False),
     )
     sent, before = pl.col("resend_count"), pl.col("id").shift(1)
     first = pl.when(sent == 0).then("id").when(sent == 1).then(before)

@@ -45,23 +45,33 @@ def spans(
             help="Base URL of the collector, as in OTEL_EXPORTER_OTLP_ENDPOINT, the default.",
         ),
     ] = None,
+    include_foreign: Annotated[
+        bool,
+        typer.Option(
+            "--include-foreign",
+            help="Also calls for which another instrumentation had a span: if that span was lost.",
+        ),
+    ] = False,
     db: Db = DEFAULT_DB,
 ) -> None:
     """Send the spans of stored calls and operations over OTLP, with the ids and times they had.
 
-    To send them again does no harm. Calls whose trace was not sampled are left alone.
+    To send them again does no harm. Left alone are calls whose trace was not sampled, and those
+    for which another instrumentation had a span, which has the same id.
     """
-    left_alone = operations = sent = 0
+    not_sampled = foreign = operations = sent = 0
 
     def stored_spans() -> Iterator[StoredCall | OperationSpan]:
-        nonlocal left_alone, operations
+        nonlocal not_sampled, foreign, operations
         for span in read_operation_spans(db, since, until):
             operations += 1
             yield span
         for batch in call_batches(db, since, until):
             for row in batch.iter_rows(named=True):
                 if row["trace_sampled"] is False:
-                    left_alone += 1
+                    not_sampled += 1
+                elif row["foreign_span"] and not include_foreign:
+                    foreign += 1
                 else:
                     yield stored_call(row)
 
@@ -76,10 +86,15 @@ def spans(
     with progress("Spans") as step, sending as spans:
         for count in spans.send(stored_spans()):
             sent += count
-            step(count, total - left_alone + operations)
+            step(count, total - not_sampled - foreign + operations)
     said = f"{sent - operations:,} of {total:,} calls"
     if operations:
         said += f", {counted(operations, 'operation')}"
     typer.echo(f"spans sent: {said}")
-    if left_alone:
-        typer.echo(f"left alone, since their trace was not sampled: {left_alone:,}")
+    if not_sampled:
+        typer.echo(f"left alone, since their trace was not sampled: {not_sampled:,}")
+    if foreign:
+        typer.echo(
+            "left alone, since another instrumentation had their span "
+            f"(--include-foreign sends them): {foreign:,}"
+        )

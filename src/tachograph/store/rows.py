@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from msgspec.structs import replace
 
 from tachograph.core.records import Cost, Usage
+from tachograph.core.trace_flags import is_foreign
 from tachograph.core.units import pico
 from tachograph.store.bills import known_jobs
 from tachograph.store.schema import calls
@@ -150,6 +151,7 @@ def call_row(call: Call, usage: Usage | None, cost: Cost, trace_sampled: bool | 
         trace_sampled,
         call.resend_of,
         call.job_id,
+        None if call.span_id is None else is_foreign(call.trace_flags),
     )
 
 

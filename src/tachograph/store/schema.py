@@ -16,7 +16,7 @@ from sqlalchemy import BigInteger, Boolean, Double, Index, Integer, SmallInteger
 
 from tachograph.store.column_types import ExactDecimal, Id, Instant, Money
 
-REVISION = "0003"
+REVISION = "0004"
 """The Alembic revision that this code reads and writes."""
 
 
@@ -150,6 +150,12 @@ calls = sa.Table(
     _col("trace_sampled", Boolean, "null without a tracer"),
     _col("resend_of", Id, "the call that this one sends again; null for a first sending"),
     _col("job_id", Text, "of /videos and /batches: the job that the call began or asked for"),
+    _col(
+        "foreign_span",
+        Boolean,
+        "the ids are of another instrumentation's span, which stands for the call; "
+        "null without a tracer, and where an older version stored it",
+    ),
     sqlite_with_rowid=False,
 )
 

@@ -21,17 +21,14 @@ from opentelemetry.trace import (
     TraceState,
 )
 
+from tachograph.core.trace_flags import FOREIGN, HAS_IS_REMOTE, IS_REMOTE
+
 if TYPE_CHECKING:
     from opentelemetry.trace import Span, Tracer
 
-# Bits 8 and 9 as in OTLP's `Span.flags`: samplers treat a parent of another process differently.
-# Bit 16 is ours; OTLP has none there.
-_HAS_IS_REMOTE: Final = 0x100
-_IS_REMOTE: Final = 0x200
-_LOCAL_OR_REMOTE: Final = (_HAS_IS_REMOTE, _HAS_IS_REMOTE | _IS_REMOTE)
-_FOREIGN: Final = 0x10000
+_LOCAL_OR_REMOTE: Final = (HAS_IS_REMOTE, HAS_IS_REMOTE | IS_REMOTE)
 
-REMADE_FLAGS: Final = _HAS_IS_REMOTE | TraceFlags.SAMPLED | TraceFlags.RANDOM_TRACE_ID
+REMADE_FLAGS: Final = HAS_IS_REMOTE | TraceFlags.SAMPLED | TraceFlags.RANDOM_TRACE_ID
 """`SpanIds.trace_flags` of a stored call with a parent, of which SQL keeps only the id: those of
 the usual one, a sampled span of the same process."""
 
@@ -151,13 +148,8 @@ def ids_of(span: Span, *, foreign: bool) -> SpanIds:
         context.trace_id.to_bytes(16),
         context.span_id.to_bytes(8),
         None if parent is None else parent.span_id.to_bytes(8),
-        context.trace_flags | _FOREIGN if foreign else None,
+        context.trace_flags | FOREIGN if foreign else None,
     )
-
-
-def is_foreign(trace_flags: int | None) -> bool:
-    """Whether a call's ids are those of another instrumentation's span, which stands for it."""
-    return trace_flags is not None and bool(trace_flags & _FOREIGN)
 
 
 def parent_of(
@@ -169,7 +161,7 @@ def parent_of(
         SpanContext(
             int.from_bytes(trace_id),
             int.from_bytes(parent_span_id),
-            is_remote=bool(flags & _IS_REMOTE),
+            is_remote=bool(flags & IS_REMOTE),
             trace_flags=TraceFlags(flags & 0xFF),
             trace_state=TraceState.from_header([tracestate]) if tracestate else None,
         )

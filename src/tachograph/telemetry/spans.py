@@ -20,6 +20,7 @@ from opentelemetry.trace import SpanKind, Status, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from tachograph.core.pricing import settle
+from tachograph.core.trace_flags import is_foreign
 from tachograph.errors import SettingsError, TachographError
 from tachograph.telemetry import semconv
 from tachograph.telemetry.app import App
@@ -38,7 +39,6 @@ from tachograph.telemetry.span_ids import (
     SpanIds,
     fixed_ids,
     ids_of,
-    is_foreign,
     links_to,
     new_ids,
     parent_of,
