@@ -30,6 +30,13 @@ if TYPE_CHECKING:
 _ID = Call.__struct_fields__.index("id")
 _STREAM = Call.__struct_fields__.index("stream")
 _SECOND = 1_000_000_000
+_INTERRUPTED = tuple(
+    {"outcome": "abandoned", "error_type": "interrupted"}.get(name)
+    for name in Call.__struct_fields__[
+        Call.__struct_fields__.index("latency_seconds") : Call.__struct_fields__.index("trace_id")
+    ]
+)
+"""The course, the end and the answer of a call that has only begun."""
 
 
 class Sink(Protocol):
@@ -173,7 +180,7 @@ class Live:
 
     def begun(self) -> Call:
         """The record of a call of which nothing more will be known if the process dies."""
-        return self._call("abandoned", Failure("interrupted"), None)
+        return Call(*self._begun, *_INTERRUPTED, *self._trace, None, self._place.resend_of)
 
     # --- the end ---
 
