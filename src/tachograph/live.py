@@ -180,7 +180,8 @@ class Live:
 
     def begun(self) -> Call:
         """The record of a call of which nothing more will be known if the process dies."""
-        return Call(*self._begun, *_INTERRUPTED, *self._trace, None, self._place.resend_of)
+        fields = (*self._begun, *_INTERRUPTED, *self._trace, None, self._place.resend_of)
+        return Call(*fields)
 
     # --- the end ---
 
