@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +97,18 @@ def test_it_runs_on_calls_of_ones_own(
                 if hasattr(shown, "save"):
                     shown.save(tmp_path / "plot.png")
     assert not (tmp_path / "made-up.db").exists()
+
+
+@every_notebook
+def test_without_the_extra_it_says_so_at_once(path: Path, tmp_path: Path) -> None:
+    lacking = "import sys; sys.modules['altair'] = None"
+    code = "\n".join([lacking, *code_cells(path)[:2]])
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path)
+    assert ran.stderr.splitlines()[-1] == (
+        "ModuleNotFoundError: altair is not installed, which plots need: "
+        "pip install 'tachograph[plots]'"
+    )
+    assert list(tmp_path.iterdir()) == []
 
 
 def code_cells(path: Path) -> list[str]:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from tachograph.analytics.lookup import find_calls
     from tachograph.analytics.operation_rows import OPERATIONS, operations, scan_operations
     from tachograph.analytics.pareto import pareto_front
-    from tachograph.analytics.pictures import PICTURES, save_plot
+    from tachograph.analytics.pictures import PICTURES, save_plot, show_pictures
     from tachograph.analytics.plots import (
         Plot,
         plot_audit,
@@ -118,6 +118,7 @@ _HOME = {
     "scan_content": "contents",
     "scan_operations": "operation_rows",
     "scan_rollups": "rollup_frames",
+    "show_pictures": "pictures",
     "tag": "reports",
     "top": "comparison",
     "total": "summary",
@@ -186,6 +187,7 @@ __all__ = [
     "scan_content",
     "scan_operations",
     "scan_rollups",
+    "show_pictures",
     "tag",
     "top",
     "total",
@@ -200,7 +202,14 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    try:
+        value = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    except ModuleNotFoundError as error:
+        if error.name not in ("altair", "vl_convert"):
+            raise
+        install = "pip install 'tachograph[plots]'"
+        lacks = f"{error.name} is not installed, which plots need: {install}"
+        raise ModuleNotFoundError(lacks, name=error.name) from None
     globals()[name] = value
     return value
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+import altair as alt
 import vl_convert
 
 if TYPE_CHECKING:
@@ -51,6 +52,11 @@ def save_plot(plot: Plot, to: Path) -> None:
         to.write_bytes(vl_convert.vegalite_to_png(_styled(plot), scale=2))
     else:
         to.write_text(_html(_styled(plot)), encoding="utf-8")
+
+
+def show_pictures() -> None:
+    """Notebooks show plots as PNG from now on, which needs no network."""
+    alt.renderers.enable("png")
 
 
 def svg(plot: Plot, *, width: int | None = None, narrow: bool = False) -> str:
