@@ -56,7 +56,7 @@ class SpanIds(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def sending(self) -> bytes:
-        """What a re-sending of this call names as `resend_of`: trace id and span id."""
+        """What a re-sending of this call names as `resend_of_span`: trace id and span id."""
         return self.trace_id + self.span_id
 
 
@@ -124,12 +124,14 @@ def fixed_ids(tracer: Tracer) -> FixedIds | None:
     return generator
 
 
-def new_ids(generator: FixedIds, parent: SpanContext, resend_of: bytes | None) -> SpanIds:
+def new_ids(generator: FixedIds, parent: SpanContext, resend_of_span: bytes | None) -> SpanIds:
     """The ids of a span that begins now; a re-sending without a parent stays in the trace of the
     sending before."""
     span_id = (_random_bits(64) or 1).to_bytes(8)
     if not parent.is_valid:
-        return SpanIds(generator.new_trace_id() if resend_of is None else resend_of[:16], span_id)
+        return SpanIds(
+            generator.new_trace_id() if resend_of_span is None else resend_of_span[:16], span_id
+        )
     state = parent.trace_state
     return SpanIds(
         parent.trace_id.to_bytes(16),
@@ -168,9 +170,9 @@ def parent_of(
     )
 
 
-def links_to(resend_of: bytes | None) -> tuple[Link, ...]:
+def links_to(resend_of_span: bytes | None) -> tuple[Link, ...]:
     """The link of a re-sending to the span of the sending before."""
-    if resend_of is None:
+    if resend_of_span is None:
         return ()
-    trace_id, span_id = int.from_bytes(resend_of[:16]), int.from_bytes(resend_of[16:])
+    trace_id, span_id = int.from_bytes(resend_of_span[:16]), int.from_bytes(resend_of_span[16:])
     return (Link(SpanContext(trace_id, span_id, is_remote=False)),)

@@ -107,21 +107,21 @@ class Spans:
 
     # --- the caller's thread ---
 
-    def begin(self, resend_of: bytes | None = None) -> SpanIds | None:
+    def begin(self, resend_of_span: bytes | None = None) -> SpanIds | None:
         """The ids of the span of a call that begins now, in the caller's context; None where
-        nobody makes spans. `resend_of` is `SpanIds.sending` of the sending that this repeats."""
+        nobody makes spans. `resend_of_span`: `SpanIds.sending` of the sending that this repeats."""
         try:
-            return self._begin(resend_of)
+            return self._begin(resend_of_span)
         except Exception as exc:
             self._troubled(exc)
             return None
 
-    def start(self, call: Call, resend_of: bytes | None = None) -> None:
+    def start(self, call: Call, resend_of_span: bytes | None = None) -> None:
         """Inline mode: the span of a call that begins now, from what is known of it already."""
         if call.span_id is None or call.span_id in self._live or is_foreign(call.trace_flags):
             return
         try:
-            span = self._start(call, resend_of)
+            span = self._start(call, resend_of_span)
         except Exception as exc:
             self._troubled(exc)
             return
@@ -200,11 +200,11 @@ class Spans:
     # --- the writer's thread ---
 
     def make(
-        self, call: Call, usage: Usage | None, cost: Cost, resend_of: bytes | None = None
+        self, call: Call, usage: Usage | None, cost: Cost, resend_of_span: bytes | None = None
     ) -> bool | None:
         """The span of a call that has ended; whether it was sampled.
 
-        None where the call has no ids, or where nobody makes spans (any more). `resend_of` is
+        None where the call has no ids, or where nobody makes spans (any more). `resend_of_span` is
         what `begin` was given.
         """
         if call.span_id is None:
@@ -217,7 +217,7 @@ class Spans:
                 span.update_name(span_name(call))
                 span.set_attributes(start_attributes(call))
             else:
-                span = self._start(call, resend_of)
+                span = self._start(call, resend_of_span)
                 if span is None:
                     return None
             if span.is_recording():
@@ -229,7 +229,7 @@ class Spans:
 
     # --- inside ---
 
-    def _begin(self, resend_of: bytes | None) -> SpanIds | None:
+    def _begin(self, resend_of_span: bytes | None) -> SpanIds | None:
         _, tracer, generator, *_ = self._tracing.now()
         if tracer is None:
             return None
@@ -241,21 +241,23 @@ class Spans:
             self._foreign[ids.span_id] = span
             return ids
         if generator is None:
-            return self._begin_live(tracer, context, resend_of)
-        ids = new_ids(generator, parent, resend_of)
+            return self._begin_live(tracer, context, resend_of_span)
+        ids = new_ids(generator, parent, resend_of_span)
         # the sampler and the processors are to see what they would have seen here: baggage
         _keep(self._contexts, ids.span_id, context)
         return ids
 
-    def _begin_live(self, tracer: Tracer, context: Context, resend_of: bytes | None) -> SpanIds:
+    def _begin_live(
+        self, tracer: Tracer, context: Context, resend_of_span: bytes | None
+    ) -> SpanIds:
         span = tracer.start_span(
-            semconv.PROVIDER, context, SpanKind.CLIENT, links=links_to(resend_of)
+            semconv.PROVIDER, context, SpanKind.CLIENT, links=links_to(resend_of_span)
         )
         ids = ids_of(span, foreign=False)
         _keep(self._live, ids.span_id, span)
         return ids
 
-    def _start(self, call: Call, resend_of: bytes | None) -> Span | None:
+    def _start(self, call: Call, resend_of_span: bytes | None) -> Span | None:
         tracer = self._tracing.now().tracer
         if tracer is None or call.trace_id is None or call.span_id is None:
             return None
@@ -272,7 +274,7 @@ class Spans:
                 context,
                 SpanKind.CLIENT,
                 start_attributes(call),
-                links_to(resend_of),
+                links_to(resend_of_span),
                 start_time=call.started_us * 1000,
             )
         finally:

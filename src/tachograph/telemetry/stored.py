@@ -119,9 +119,9 @@ class StoredSpans:
         assert call.trace_id is not None
         assert call.span_id is not None
         _remember(self._span_of, call.id, call.trace_id + call.span_id)
-        resend_of = None if call.resend_of is None else self._earlier(call.resend_of)
+        resend_of_span = None if call.resend_of is None else self._earlier(call.resend_of)
         _, spans = self._app(call.service_name, call.environment)
-        spans.make(call, stored.usage, stored.cost, resend_of)
+        spans.make(call, stored.usage, stored.cost, resend_of_span)
 
     def _earlier(self, call_id: bytes) -> bytes | None:
         """Trace id and span id of the sending before."""
