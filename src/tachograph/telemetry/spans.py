@@ -16,7 +16,7 @@ import msgspec
 from opentelemetry import context as otel_context
 from opentelemetry import trace
 from opentelemetry.context import Context
-from opentelemetry.trace import SpanKind, Status, StatusCode
+from opentelemetry.trace import SpanKind
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from tachograph.core.pricing import settle
@@ -24,25 +24,11 @@ from tachograph.core.trace_flags import is_foreign
 from tachograph.errors import SettingsError, TachographError
 from tachograph.telemetry import semconv
 from tachograph.telemetry.app import App
-from tachograph.telemetry.attributes import (
-    end_attributes,
-    end_us,
-    error_type,
-    events,
-    span_name,
-    start_attributes,
-)
+from tachograph.telemetry.call_span import end_call_span, name_call_span, start_call_span
 from tachograph.telemetry.foreign import enrich, is_the_call
 from tachograph.telemetry.messages import content_attributes, content_goes_on_spans
 from tachograph.telemetry.operation_span import operation_span
-from tachograph.telemetry.span_ids import (
-    SpanIds,
-    fixed_ids,
-    ids_of,
-    links_to,
-    new_ids,
-    parent_of,
-)
+from tachograph.telemetry.span_ids import SpanIds, ids_of, links_to, new_ids, parent_of
 from tachograph.telemetry.tracing import Tracing
 
 if TYPE_CHECKING:
@@ -213,15 +199,16 @@ class Spans:
             return bool((call.trace_flags or 0) & 1)
         try:
             span = self._live.pop(call.span_id, None)
-            if span is not None:  # what was not known yet when it began
-                span.update_name(span_name(call))
-                span.set_attributes(start_attributes(call))
+            if span is not None:
+                name_call_span(span, call)
             else:
                 span = self._start(call, resend_of_span)
                 if span is None:
                     return None
             if span.is_recording():
-                self._finish(span, call, usage, cost)
+                if self._content:
+                    self._add_content(span, call)
+                end_call_span(span, call, usage, cost, self._dialect)
             return span.get_span_context().trace_flags.sampled
         except Exception as exc:
             self._troubled(exc)
@@ -259,36 +246,10 @@ class Spans:
 
     def _start(self, call: Call, resend_of_span: bytes | None) -> Span | None:
         tracer = self._tracing.now().tracer
-        if tracer is None or call.trace_id is None or call.span_id is None:
-            return None
-        generator = fixed_ids(tracer)  # again, since logfire may change what it wraps
-        if generator is None:
+        if tracer is None or call.span_id is None:
             return None
         context = self._contexts.pop(call.span_id, None)
-        if context is None:
-            context = _context_of(call)
-        generator.fix(call.trace_id, call.span_id)
-        try:
-            return tracer.start_span(
-                span_name(call),
-                context,
-                SpanKind.CLIENT,
-                start_attributes(call),
-                links_to(resend_of_span),
-                start_time=call.started_us * 1000,
-            )
-        finally:
-            generator.release()
-
-    def _finish(self, span: Span, call: Call, usage: Usage | None, cost: Cost) -> None:
-        span.set_attributes(end_attributes(call, usage, cost, self._dialect))
-        if self._content:
-            self._add_content(span, call)
-        for event in events(call):
-            span.add_event(event.name, event.attributes, event.at_us * 1000)
-        if error_type(call) is not None:
-            span.set_status(Status(StatusCode.ERROR, call.error_message))
-        span.end(end_us(call) * 1000)
+        return start_call_span(tracer, call, context, resend_of_span)
 
     def _add_content(self, span: Span, call: Call) -> None:
         try:
@@ -301,14 +262,6 @@ class Spans:
         if kind not in self._troubles and len(self._troubles) < 100:
             self._troubles.add(kind)
             logger.error("tachograph: a span could not be made: %s", kind, exc_info=exc)
-
-
-def _context_of(call: Call) -> Context:
-    """The context of a call whose process is gone: nothing but the parent."""
-    if call.trace_id is None or call.parent_span_id is None:
-        return Context()
-    parent = parent_of(call.trace_id, call.parent_span_id, call.trace_flags, call.tracestate)
-    return trace.set_span_in_context(parent, Context())
 
 
 def _keep(kept: dict[bytes, Any], span_id: bytes, value: Any) -> None:
