@@ -23,6 +23,7 @@ from tachograph.analytics import day_files
 from tachograph.analytics.archive import archive_calls
 from tachograph.analytics.archived import Both
 from tachograph.analytics.frames import count_calls, latest, read_calls, read_operation, scan_calls
+from tachograph.analytics.lazy_frames import Wanted
 from tachograph.analytics.lookup import find_calls
 from tachograph.analytics.operation_rows import scan_operations
 from tachograph.analytics.scanning import explain_sql, sql_scan_of
@@ -298,16 +299,10 @@ def test_a_day_that_is_archived_between_the_look_and_the_read(store: Store, tmp_
                 break
             return plain.between(since, until)
 
-        def __call__(
-            self,
-            with_columns: list[str] | None,
-            predicate: pl.Expr | None,
-            n_rows: int | None,
-            batch_size: int | None,
-        ) -> Any:
+        def __call__(self, wanted: Wanted) -> Any:
             raise AssertionError("only parts of it are read")
 
-    read = Both(Racing(), tmp_path)(None, None, None, None)
+    read = Both(Racing(), tmp_path)(Wanted(list(CALLS)))
     assert pl.concat(read).sort("id").equals(before)
     assert next(days, None) is None
 
@@ -319,7 +314,7 @@ def test_a_day_that_is_archived_while_its_rows_are_read(
     url = store(some())
     before = read_calls(url)
     archive_calls(url, NOON + timedelta(days=1), tmp_path)
-    frames = Both(sql_scan_of(url, None, None), tmp_path)(None, None, None, None)
+    frames = Both(sql_scan_of(url, None, None), tmp_path)(Wanted(list(CALLS)))
     got = [next(frames)]
     archive_calls(url, NOON + timedelta(days=3), tmp_path)
     assert in_sql(url) < 30

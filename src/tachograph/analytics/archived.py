@@ -15,6 +15,7 @@ from uuid import UUID
 import polars as pl
 
 from tachograph.analytics.day_files import ONE_DAY, days_in, midnight, opened, scan_files
+from tachograph.analytics.lazy_frames import Wanted
 from tachograph.analytics.schema import CALLS
 from tachograph.core.ids import uuid7_floor
 from tachograph.core.units import microseconds
@@ -40,46 +41,21 @@ class Scanning(Protocol):
     def between(self, since: datetime | None, until: datetime | None) -> Scanning:
         """The same of another period."""
 
-    def __call__(
-        self,
-        with_columns: list[str] | None,
-        predicate: pl.Expr | None,
-        n_rows: int | None,
-        batch_size: int | None,
-    ) -> Iterator[pl.DataFrame]: ...
+    def __call__(self, wanted: Wanted) -> Iterator[pl.DataFrame]: ...
 
 
 @dataclass(frozen=True)
 class Both:
-    """What polars calls to read calls from SQL and from an archive."""
+    """Reads calls from SQL and from an archive."""
 
     scan: Scanning
     archive: Path
 
-    def __call__(
-        self,
-        with_columns: list[str] | None,
-        predicate: pl.Expr | None,
-        n_rows: int | None,
-        batch_size: int | None,
-    ) -> Iterator[pl.DataFrame]:
-        columns = list(CALLS) if with_columns is None else with_columns
-        left = n_rows
-        for frame in self._frames(columns, predicate, n_rows):
-            kept = frame if left is None else frame.head(left)
-            yield kept
-            if left is not None:
-                left -= len(kept)
-                if left == 0:
-                    return
-
-    def _frames(
-        self, columns: list[str], predicate: pl.Expr | None, n_rows: int | None
-    ) -> Iterator[pl.DataFrame]:
+    def __call__(self, wanted: Wanted) -> Iterator[pl.DataFrame]:
         since, until = self.scan.since, self.scan.until
         while True:
             end = self._end()
-            newer = self.scan.between(_later(since, end), until)(columns, predicate, n_rows, None)
+            newer = self.scan.between(_later(since, end), until)(wanted)
             # the first frame shows that SQL's rows are fixed; a day that was archived before may
             # have been deleted by then
             first = next(newer, None)
@@ -90,28 +66,20 @@ class Both:
         yield from newer
         if end is None:
             return
-        looked_at = [] if predicate is None else predicate.meta.root_names()
-        names = list(dict.fromkeys(["id", *columns, *looked_at]))
+        names = list(dict.fromkeys(["id", *wanted.needed]))
         older = self.scan.between(since, end if until is None else min(until, end))
         seen = [CALLS.to_frame().select("id")]
-        for frame in older(names, None, None, None):
+        for frame in older(Wanted(names)):
             seen.append(frame.select("id"))
-            yield (frame if predicate is None else frame.filter(predicate)).select(columns)
-        yield from self._filed(end, pl.concat(seen), columns, predicate, n_rows)
+            yield frame
+        yield from self._filed(end, pl.concat(seen), wanted)
 
     def _end(self) -> datetime | None:
         """The end of the last archived day."""
         days = days_in(self.archive)
         return midnight(days[-1]) + ONE_DAY if days else None
 
-    def _filed(
-        self,
-        end: datetime,
-        seen: pl.DataFrame,
-        columns: list[str],
-        predicate: pl.Expr | None,
-        n_rows: int | None,
-    ) -> Iterator[pl.DataFrame]:
+    def _filed(self, end: datetime, seen: pl.DataFrame, wanted: Wanted) -> Iterator[pl.DataFrame]:
         """The rows of the files, of days before `end`, but those that SQL had as well."""
         days = [day for day in days_in(self.archive) if self._wanted(day, end)]
         for at in range(0, len(days), FILES_AT_ONCE):
@@ -123,13 +91,13 @@ class Both:
                     if bound is not None:
                         began = pl.col("started_at")
                         calls = calls.filter(began >= bound if after else began < bound)
-                if predicate is not None:
-                    calls = calls.filter(predicate)
+                if wanted.predicate is not None:
+                    calls = calls.filter(wanted.predicate)
                 if len(seen):
                     calls = calls.join(seen.lazy(), on="id", how="anti")
-                calls = calls.select(columns)
-                if n_rows is not None:
-                    calls = calls.head(n_rows)
+                calls = calls.select(wanted.needed)
+                if wanted.n_rows is not None:
+                    calls = calls.head(wanted.n_rows)
                 yield from calls.collect_batches(maintain_order=False, lazy=True)
 
     def _wanted(self, day: date, end: datetime) -> bool:

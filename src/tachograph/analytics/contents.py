@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 import polars as pl
-from polars.io.plugins import register_io_source
 
+from tachograph.analytics.lazy_frames import Wanted, lazy_frame
 from tachograph.analytics.periods import When, instant
 from tachograph.analytics.sources import Source, database
 from tachograph.core.units import microseconds
@@ -44,12 +44,7 @@ def scan_content(
     since_us, until_us = (
         None if when is None else microseconds(instant(when, now=now)) for when in (since, until)
     )
-    return register_io_source(
-        _Scan(source, since_us, until_us),
-        schema=CONTENTS,
-        validate_schema=True,
-        explain_name="contents",
-    )
+    return lazy_frame(_Scan(source, since_us, until_us), CONTENTS, name="contents")
 
 
 @dataclass(frozen=True)
@@ -58,26 +53,12 @@ class _Scan:
     since_us: int | None
     until_us: int | None
 
-    def __call__(
-        self,
-        with_columns: list[str] | None,
-        predicate: pl.Expr | None,
-        n_rows: int | None,
-        batch_size: int | None,
-    ) -> Iterator[pl.DataFrame]:
+    def __call__(self, wanted: Wanted) -> Iterator[pl.DataFrame]:
         query = select_contents(self.since_us, self.until_us)
-        if n_rows is not None and predicate is None:
-            query = query.limit(n_rows)
+        if wanted.limit is not None:
+            query = query.limit(wanted.limit)
         with reading(database(self.source)) as engine, engine.connect() as connection:
             rows = connection.execution_options(stream_results=True).execute(query)
             for chunk in rows.partitions(CHUNK_ROWS):
                 told = [(str(UUID(bytes=row[0])), *row[1:]) for row in chunk]
-                frame = pl.DataFrame(told, schema=CONTENTS, orient="row")
-                if predicate is not None:
-                    frame = frame.filter(predicate)
-                if n_rows is not None:
-                    frame = frame.head(n_rows)
-                    n_rows -= len(frame)
-                yield frame.select(with_columns) if with_columns is not None else frame
-                if n_rows == 0:
-                    return
+                yield pl.DataFrame(told, schema=CONTENTS, orient="row")

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import polars as pl
-from polars.io.plugins import register_io_source
 
 from tachograph.analytics.archived import with_filed
+from tachograph.analytics.lazy_frames import lazy_frame
 from tachograph.analytics.periods import When
 from tachograph.analytics.scanning import read, scan_of, sql_scan_of
 from tachograph.analytics.schema import CALLS, stored_names
@@ -39,8 +39,7 @@ def scan_calls(
     `archive` is a folder that `archive_calls` writes to: its calls and those of the source come as
     one, each once, also while calls are being moved. Where both have a call, SQL is right.
     """
-    scan = scan_of(source, since, until, archive)
-    return register_io_source(scan, schema=CALLS, validate_schema=True, explain_name="calls")
+    return lazy_frame(scan_of(source, since, until, archive), CALLS, name="calls")
 
 
 def read_calls(

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import polars as pl
-from polars.io.plugins import register_io_source
 
 from tachograph.analytics import histogram
+from tachograph.analytics.lazy_frames import Wanted, lazy_frame
 from tachograph.analytics.periods import When, instant
 from tachograph.analytics.schema import INSTANT, MONEY
 from tachograph.analytics.sources import Source, database
@@ -89,9 +89,7 @@ def scan_rollups(
     if isinstance(source, Path):
         return _scan_folder(source, spans, every)
     schema = pl.Schema(ROLLUPS | {WHOLE_DAY: pl.Boolean()}) if every == "day" else ROLLUPS
-    return register_io_source(
-        _Scan(source, spans, schema), schema=schema, validate_schema=True, explain_name="rollups"
-    )
+    return lazy_frame(_Scan(source, spans, schema), schema, name="rollups")
 
 
 @dataclass(frozen=True)
@@ -120,40 +118,25 @@ def _spans(since: int | None, until: int | None, every: Every) -> list[Span]:
 
 @dataclass(frozen=True)
 class _Scan:
-    """What polars calls to read rollups out of a database."""
+    """Reads rollups out of a database."""
 
     source: Source
     spans: list[Span]
     schema: pl.Schema
 
-    def __call__(
-        self,
-        with_columns: list[str] | None,
-        predicate: pl.Expr | None,
-        n_rows: int | None,
-        batch_size: int | None,
-    ) -> Iterator[pl.DataFrame]:
-        columns = list(self.schema) if with_columns is None else with_columns
-        needed = set(columns) | set([] if predicate is None else predicate.meta.root_names())
-        sums, buckets = _wanted(predicate)
-        left = n_rows
+    def __call__(self, wanted: Wanted) -> Iterator[pl.DataFrame]:
+        needed = set(wanted.needed)
+        sums, buckets = _kinds_wanted(wanted.predicate)
         for part in read_rows(self.source, self.spans, needed, sums=sums, buckets=buckets):
             rows = part.with_columns(pl.col("hours").eq(24).alias(WHOLE_DAY))
-            frame = rows.select(
+            yield rows.select(
                 pl.col(name) if name in rows.columns else pl.lit(None, kind).alias(name)
                 for name, kind in self.schema.items()
                 if name in needed
             )
-            kept = (frame if predicate is None else frame.filter(predicate)).select(columns)
-            if left is not None:
-                kept = kept.head(left)
-                left -= len(kept)
-            yield kept
-            if left == 0:
-                return
 
 
-def _wanted(predicate: pl.Expr | None) -> tuple[bool, bool]:
+def _kinds_wanted(predicate: pl.Expr | None) -> tuple[bool, bool]:
     """Whether rows of sums, and rows of buckets, can pass: a plain question for one of them."""
     parts = [] if predicate is None else [predicate]
     sums = buckets = True

@@ -32,6 +32,8 @@ from tachograph.store.arrow_reading import arrow_streams
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from tachograph.analytics.lazy_frames import Wanted
+
 
 @dataclass
 class _Explanation:
@@ -46,44 +48,23 @@ _asked: ContextVar[_Explanation | None] = ContextVar("tachograph_explanation", d
 
 @dataclass(frozen=True)
 class Scan:
-    """What polars calls to read calls, with what the query needs of them."""
+    """Reads the calls of a period out of SQL."""
 
     source: Source
     since: datetime | None
     until: datetime | None
 
-    def __call__(
-        self,
-        with_columns: list[str] | None,
-        predicate: pl.Expr | None,
-        n_rows: int | None,
-        batch_size: int | None,
-    ) -> Iterator[pl.DataFrame]:
-        columns, names = _columns(with_columns, predicate)
-        left = n_rows
-        bounded = n_rows is not None and predicate is None
-        frames = (read if bounded else read_many)(
-            self.source, self.statement(names, predicate, n_rows), names
-        )
-        for frame in frames:
-            kept = (frame if predicate is None else frame.filter(predicate)).select(columns)
-            if left is not None:
-                kept = kept.head(left)
-                left -= len(kept)
-            yield kept
-            if left == 0:
-                return
+    def __call__(self, wanted: Wanted) -> Iterator[pl.DataFrame]:
+        read_rows = read_many if wanted.limit is None else read
+        return read_rows(self.source, self.statement(wanted), wanted.needed)
 
-    def statement(
-        self, names: list[str], predicate: pl.Expr | None, n_rows: int | None
-    ) -> queries.Statement:
-        """The select that brings these columns of every row that the query may need."""
+    def statement(self, wanted: Wanted) -> queries.Statement:
+        """The select that brings what is needed of every row that the query may want."""
         where = self.period()
-        found = None if predicate is None else pushed(predicate)
+        found = None if wanted.predicate is None else pushed(wanted.predicate)
         if found is not None:
             where.append(found.condition)
-        limit = n_rows if predicate is None else None
-        return queries.select_calls(stored_names(names), where, limit=limit)
+        return queries.select_calls(stored_names(wanted.needed), where, limit=wanted.limit)
 
     def period(self) -> list[queries.Condition]:
         """The conditions that the call began in [since, until)."""
@@ -122,15 +103,6 @@ def sql_scan_of(source: Source, since: When | None, until: When | None) -> Scan:
         None if since is None else instant(since, now=now),
         None if until is None else instant(until, now=now),
     )
-
-
-def _columns(
-    with_columns: list[str] | None, predicate: pl.Expr | None
-) -> tuple[list[str], list[str]]:
-    """The columns that the query wants, and with them those that the predicate looks at."""
-    columns = list(CALLS) if with_columns is None else with_columns
-    looked_at = [] if predicate is None else predicate.meta.root_names()
-    return columns, list(dict.fromkeys([*columns, *looked_at]))
 
 
 def read(source: Source, statement: queries.Statement, names: list[str]) -> Iterator[pl.DataFrame]:
@@ -192,14 +164,7 @@ class _Telling:
     def between(self, since: datetime | None, until: datetime | None) -> _Telling:
         return _Telling(self.scan.between(since, until), self.sql)
 
-    def __call__(
-        self,
-        with_columns: list[str] | None,
-        predicate: pl.Expr | None,
-        n_rows: int | None,
-        batch_size: int | None,
-    ) -> Iterator[pl.DataFrame]:
-        columns, names = _columns(with_columns, predicate)
-        statement = self.scan.statement(names, predicate, n_rows)
+    def __call__(self, wanted: Wanted) -> Iterator[pl.DataFrame]:
+        statement = self.scan.statement(wanted)
         self.sql.append(reading.compiled(database(self.scan.source), statement))
-        yield CALLS.to_frame().select(columns)
+        yield CALLS.to_frame()

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import polars as pl
-from polars.io.plugins import register_io_source
 
+from tachograph.analytics.lazy_frames import Wanted, lazy_frame
 from tachograph.analytics.scanning import scan_of
 from tachograph.analytics.schema import CALLS
 
@@ -32,14 +32,9 @@ def watched_calls(
     """
     scan = scan_of(source, since, until, archive)
 
-    def watched(
-        with_columns: list[str] | None,
-        predicate: pl.Expr | None,
-        n_rows: int | None,
-        batch_size: int | None,
-    ) -> Iterator[pl.DataFrame]:
-        for frame in scan(with_columns, predicate, n_rows, batch_size):
+    def watched(wanted: Wanted) -> Iterator[pl.DataFrame]:
+        for frame in scan(wanted):
             seen(len(frame))
             yield frame
 
-    return register_io_source(watched, schema=CALLS, validate_schema=True, explain_name="calls")
+    return lazy_frame(watched, CALLS, name="calls")
