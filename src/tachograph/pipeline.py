@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from tachograph.core.ids import uuid7
 from tachograph.openrouter.usage import read_usage
+from tachograph.status import Status
 from tachograph.store.folder import journal_folder
 from tachograph.store.insert import Ledger
 from tachograph.store.journal import Journal
@@ -54,3 +55,17 @@ def journal_and_writer(
         before_batch=before_batch,
     )
     return journal, writer
+
+
+def status_of(journal: Journal, writer: Writer, *, in_flight: int) -> Status:
+    """The ledger of the calls that went this way."""
+    dropped = writer.dropped
+    made, stored = journal.counts["made"], writer.stored
+    return Status(
+        made=made,
+        stored=stored,
+        waiting=made - stored - sum(dropped.values()),
+        dropped=dropped,
+        in_flight=in_flight,
+        journal_bytes=journal.size,
+    )

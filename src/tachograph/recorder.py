@@ -6,7 +6,6 @@ failure of the recording reaches the caller: it is logged once for each kind, an
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections import deque
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -18,14 +17,14 @@ from msgspec.structs import replace
 
 from tachograph.beginning import Beginning
 from tachograph.core.trace_flags import is_foreign
+from tachograph.core.troubles import Troubles
 from tachograph.lifetime import forget, keep, watch_over
 from tachograph.live import Live
 from tachograph.lookups import Lookups
 from tachograph.openrouter.usage import read_usage
 from tachograph.operation import Operation, current_operation
-from tachograph.pipeline import journal_and_writer
+from tachograph.pipeline import journal_and_writer, status_of
 from tachograph.settings import Settings
-from tachograph.status import Status
 from tachograph.telemetry.ledger import show_ledger
 from tachograph.telemetry.metrics import Metrics
 from tachograph.telemetry.signals import Signals
@@ -37,9 +36,8 @@ if TYPE_CHECKING:
     from tachograph.content import ContentCapture
     from tachograph.core.records import Call, OperationSpan
     from tachograph.settings import Durability
+    from tachograph.status import Status
     from tachograph.telemetry.spans import OnForeignSpan, OtelMode
-
-logger = logging.getLogger("tachograph")
 
 EXIT_SECONDS = 2.0
 """How long a recorder may hold up the end of the program; the rest stays in the journal."""
@@ -103,7 +101,7 @@ class Recorder:
         )
         self._beginning = Beginning(settings, self._spans)
         self._signals = Signals(self._spans, Metrics(meter_provider, settings.semconv))
-        self._troubles: set[str] = set()
+        self.troubled = Troubles("a call could not be recorded in full")
         self._closed = settings.disabled
         self._begin_process()
         if not self._closed:
@@ -224,13 +222,6 @@ class Recorder:
             while self._dropped:
                 self._dropped.popleft().end_dropped()
 
-    def troubled(self, exc: Exception) -> None:
-        """The recording failed, the call goes on: each kind of trouble is logged once."""
-        kind = f"{type(exc).__name__}: {exc}"[:200]
-        if kind not in self._troubles and len(self._troubles) < 100:
-            self._troubles.add(kind)
-            logger.error("tachograph: a call could not be recorded in full: %s", kind, exc_info=exc)
-
     # --- what the app says and asks ---
 
     @contextmanager
@@ -271,17 +262,7 @@ class Recorder:
 
     def status(self) -> Status:
         """The ledger of this recorder."""
-        dropped = self._writer.dropped
-        made = self._journal.counts["made"]
-        stored = self._writer.stored
-        return Status(
-            made=made,
-            stored=stored,
-            waiting=made - stored - sum(dropped.values()),
-            dropped=dropped,
-            in_flight=len(self._open),
-            journal_bytes=self._journal.size,
-        )
+        return status_of(self._journal, self._writer, in_flight=len(self._open))
 
     @property
     def lag_seconds(self) -> float:

@@ -7,7 +7,6 @@ failure of a provider, a sampler or a processor reaches the call or its record.
 
 from __future__ import annotations
 
-import logging
 from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, Literal
 from weakref import WeakValueDictionary
@@ -21,6 +20,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 
 from tachograph.core.pricing import settle
 from tachograph.core.trace_flags import is_foreign
+from tachograph.core.troubles import Troubles
 from tachograph.errors import SettingsError, TachographError
 from tachograph.telemetry import semconv
 from tachograph.telemetry.app import App
@@ -41,8 +41,6 @@ if TYPE_CHECKING:
 
 OtelMode = Literal["deferred", "inline"]
 OnForeignSpan = Literal["enrich", "own"]
-
-logger = logging.getLogger("tachograph")
 
 _MOST_OPEN = 10_000
 """Calls whose context is kept. Those that were dropped never come for theirs."""
@@ -80,7 +78,7 @@ class Spans:
         self._contexts: dict[bytes, Context] = {}  # by span id, from begin to make
         self._live: dict[bytes, Span] = {}  # by span id, those that are started already
         self._foreign: WeakValueDictionary[bytes, Span] = WeakValueDictionary()  # those of others
-        self._troubles: set[str] = set()
+        self._troubled = Troubles("a span could not be made")
 
     @property
     def app(self) -> App:
@@ -256,12 +254,6 @@ class Spans:
             span.set_attributes(content_attributes(call))
         except TachographError as exc:
             self._troubled(exc)
-
-    def _troubled(self, exc: Exception) -> None:
-        kind = f"{type(exc).__name__}: {exc}"[:200]
-        if kind not in self._troubles and len(self._troubles) < 100:
-            self._troubles.add(kind)
-            logger.error("tachograph: a span could not be made: %s", kind, exc_info=exc)
 
 
 def _keep(kept: dict[bytes, Any], span_id: bytes, value: Any) -> None:
