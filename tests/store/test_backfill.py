@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -16,22 +15,9 @@ from tachograph.errors import StoreError
 from tachograph.store import backfill as module
 from tachograph.store.backfill import backfill
 from tachograph.store.database import open_engine
-from tachograph.store.migrate import upgrade
 from tachograph.store.price_history import record_prices
 from tachograph.store.schema import calls
 from tests.stored import NOON, store
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[sa.Engine]:
-    if request.param == "sqlite":
-        url = f"sqlite:///{tmp_path}/calls.db"
-    else:
-        url = request.getfixturevalue("postgres_url")
-    engine = open_engine(url)
-    upgrade(engine)
-    yield engine
-    engine.dispose()
 
 
 def know_price(engine: sa.Engine, since_us: int = 0) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -13,7 +12,6 @@ from msgspec.structs import replace
 from tachograph.core.ids import uuid7
 from tachograph.core.records import Call
 from tachograph.openrouter.usage import read_usage
-from tachograph.store import migrate
 from tachograph.store.database import open_engine
 from tachograph.store.insert import Inserter
 from tachograph.store.prices import PriceBook
@@ -24,16 +22,9 @@ from tests.telemetry.conftest import COMPLETED
 STARTED_US = 1_790_000_000_000_000
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """An upgraded database of each kind."""
-    url = f"sqlite:///{tmp_path}/calls.db"
-    if request.param == "postgresql":
-        url = request.getfixturevalue("postgres_url")
-    engine = open_engine(url)
-    migrate.upgrade(engine)
-    engine.dispose()
-    return url
+@pytest.fixture
+def url(engine: sa.Engine) -> str:
+    return engine.url.render_as_string(hide_password=False)
 
 
 class NoSpans:

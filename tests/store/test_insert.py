@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,18 +19,6 @@ from tachograph.store.schema import calls, journal_dead
 
 LEDGER = Ledger(id=uuid7(1), began_us=1, last_seen_us=2, made=3, dropped={})
 NASTY = "tab\t line\n return\r backslash \\ \\N \\. quote ' \" {} \u00e4 \U0001f600"
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[sa.Engine]:
-    """An upgraded database of each kind."""
-    url = f"sqlite:///{tmp_path}/calls.db"
-    if request.param == "postgresql":
-        url = request.getfixturevalue("postgres_url")
-    engine = open_engine(url)
-    migrate.upgrade(engine)
-    yield engine
-    engine.dispose()
 
 
 @pytest.fixture

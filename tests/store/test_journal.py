@@ -216,15 +216,21 @@ def small_files() -> Iterator[None]:
     signal.signal(signal.SIGXFSZ, handler)
 
 
-@pytest.mark.usefixtures("small_files")
-def test_a_full_disk_keeps_calls_in_memory_and_the_file_whole(folder: Path) -> None:
-    journal = Journal(folder, RECORDER, 7)
+def append_sixty(journal: Journal) -> int:
+    """How many of sixty calls the file refused."""
     refused = 0
     for n in range(60):
         try:
             journal.append(call(n))
         except OSError:
             refused += 1
+    return refused
+
+
+@pytest.mark.usefixtures("small_files")
+def test_a_full_disk_keeps_calls_in_memory_and_the_file_whole(folder: Path) -> None:
+    journal = Journal(folder, RECORDER, 7)
+    refused = append_sixty(journal)
     assert refused > 0
     assert len(journal.take(100)) == 60
     die(journal)
@@ -346,12 +352,7 @@ def test_what_the_disk_refused_is_written_when_there_is_room(folder: Path) -> No
 @pytest.mark.usefixtures("small_files")
 def test_what_is_in_memory_alone_at_the_end_is_written_or_dropped(folder: Path) -> None:
     journal = Journal(folder, RECORDER, 7)
-    refused = 0
-    for n in range(60):
-        try:
-            journal.append(call(n))
-        except OSError:
-            refused += 1
+    refused = append_sixty(journal)
     resource.setrlimit(resource.RLIMIT_FSIZE, (4096 + 1000, resource.RLIM_INFINITY))
     journal.close(journal.take(59))
     found = One(folder)

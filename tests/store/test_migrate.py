@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -21,6 +18,7 @@ from tachograph.store import migrate
 from tachograph.store.database import open_engine, write_transaction
 from tachograph.store.partitions import add_months
 from tachograph.store.schema import REVISION, calls, metadata
+from tests.store.racing import upgrade_at_once
 
 ID = bytes(range(16))
 STARTED = datetime(2026, 11, 21, 1, 0, 0, 42, tzinfo=UTC)
@@ -50,15 +48,9 @@ OLD_ROWS = [
 ]
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[sa.Engine]:
-    """An empty database of each kind."""
-    url = f"sqlite:///{tmp_path}/calls.db"
-    if request.param == "postgresql":
-        url = request.getfixturevalue("postgres_url")
-    engine = open_engine(url)
-    yield engine
-    engine.dispose()
+@pytest.fixture
+def engine(empty: sa.Engine) -> sa.Engine:
+    return empty
 
 
 def structure(engine: sa.Engine) -> dict[str, Any]:
@@ -210,30 +202,7 @@ def test_an_upgrade_that_fails_changes_nothing(engine: sa.Engine) -> None:
 
 
 def test_eight_processes_at_once(engine: sa.Engine) -> None:
-    url = engine.url.render_as_string(hide_password=False)
-    program = (
-        "import sys\n"
-        "from tachograph.store import database, migrate\n"
-        "engine = database.open_engine(sys.argv[1])\n"
-        "sys.stdin.readline()\n"
-        "migrate.upgrade(engine)\n"
-        "print(migrate.current(engine))\n"
-    )
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-c", program, url],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        for _ in range(8)
-    ]
-    for process in processes:
-        assert process.stdin is not None
-        process.stdin.write("go\n")
-        process.stdin.flush()
-    assert [process.communicate(timeout=60)[0] for process in processes] == [f"{REVISION}\n"] * 8
+    assert upgrade_at_once(engine, 8) == [REVISION] * 8
 
 
 def test_files_of_one_process_at_once(tmp_path: Path) -> None:

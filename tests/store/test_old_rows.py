@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,6 +15,7 @@ from tachograph.store.database import open_engine
 from tachograph.store.partitions import add_months
 from tachograph.store.schema import REVISION
 from tests.store.old_rows import columns_of, fill, rows_of
+from tests.store.racing import upgrade_at_once
 
 FIRST = "0001"
 REVISIONS = [found.revision for found in ScriptDirectory("migrations").walk_revisions()][::-1]
@@ -65,27 +64,5 @@ def test_the_readable_view_shows_the_old_rows(engine: sa.Engine) -> None:
 
 def test_four_processes_upgrade_the_same_rows_at_once(engine: sa.Engine) -> None:
     columns, rows = columns_of(engine), rows_of(engine)
-    program = (
-        "import sys\n"
-        "from tachograph.store import database, migrate\n"
-        "engine = database.open_engine(sys.argv[1])\n"
-        "sys.stdin.readline()\n"
-        "migrate.upgrade(engine)\n"
-        "print(migrate.current(engine))\n"
-    )
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-c", program, engine.url.render_as_string(hide_password=False)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        for _ in range(4)
-    ]
-    for process in processes:
-        assert process.stdin is not None
-        process.stdin.write("go\n")
-        process.stdin.flush()
-    assert [process.communicate(timeout=60)[0] for process in processes] == [f"{REVISION}\n"] * 4
+    assert upgrade_at_once(engine, 4) == [REVISION] * 4
     assert rows_of(engine, columns) == rows

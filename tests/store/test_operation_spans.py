@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -18,18 +17,6 @@ from tachograph.store.database import open_engine, write_transaction
 from tachograph.store.operation_spans import WaitingOperations, read_operation_spans
 from tachograph.store.purge import purge
 from tests.stored import NOON, store
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[sa.Engine]:
-    """An upgraded database of each kind."""
-    url = f"sqlite:///{tmp_path}/calls.db"
-    if request.param == "postgresql":
-        url = request.getfixturevalue("postgres_url")
-    engine = open_engine(url)
-    migrate.upgrade(engine)
-    yield engine
-    engine.dispose()
 
 
 def span(began: timedelta, seconds: float) -> OperationSpan:

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
-import pytest
 import sqlalchemy as sa
 
 from tachograph.core.ids import uuid7
 from tachograph.core.units import microseconds
-from tachograph.store import migrate
 from tachograph.store import purge as purging
-from tachograph.store.database import open_engine, write_transaction
+from tachograph.store.database import write_transaction
 from tachograph.store.insert import Inserter, Ledger
 from tachograph.store.purge import count_before, purge
 from tachograph.store.schema import calls, contents, journal_dead, reconciliations
@@ -23,17 +19,6 @@ from tests.store.test_insert import row
 
 NOON = datetime(2026, 11, 1, 12, tzinfo=UTC)
 LEDGER = Ledger(id=uuid7(1), began_us=1, last_seen_us=2, made=3, dropped={})
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[sa.Engine]:
-    url = f"sqlite:///{tmp_path}/calls.db"
-    if request.param == "postgresql":
-        url = request.getfixturevalue("postgres_url")
-    engine = open_engine(url)
-    migrate.upgrade(engine)
-    yield engine
-    engine.dispose()
 
 
 def store(engine: sa.Engine, number: int, began: datetime = NOON, step_us: int = 1) -> list[bytes]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -19,7 +18,6 @@ from tachograph.errors import StoreError
 from tachograph.openrouter.generation import Generation
 from tachograph.store.columns import record_column
 from tachograph.store.database import open_engine
-from tachograph.store.migrate import upgrade
 from tachograph.store.price_history import record_prices
 from tachograph.store.prices import PriceBook
 from tachograph.store.reconciliations import (
@@ -48,18 +46,6 @@ def generation(**usage: Any) -> Generation:
         native_finish_reason="eos",
         service_tier=None,
     )
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[sa.Engine]:
-    if request.param == "sqlite":
-        url = f"sqlite:///{tmp_path}/calls.db"
-    else:
-        url = request.getfixturevalue("postgres_url")
-    engine = open_engine(url)
-    upgrade(engine)
-    yield engine
-    engine.dispose()
 
 
 def found(engine: sa.Engine, **options: Any) -> list[str]:
