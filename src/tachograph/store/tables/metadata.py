@@ -15,5 +15,6 @@ metadata = sa.MetaData(
 
 
 def column(name: str, kind: Any, doc: str, **kwargs: Any) -> sa.Column[Any]:
+    """A column that may be null unless it is of the primary key; `doc` says what it means."""
     kwargs.setdefault("nullable", not kwargs.get("primary_key", False))
     return sa.Column(name, kind, doc=doc, **kwargs)
