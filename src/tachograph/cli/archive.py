@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from tachograph import analytics
-from tachograph.cli.options import DEFAULT_DB, Db, parse_instant
+from tachograph.cli.options import DEFAULT_DB, Db, when
 from tachograph.cli.output import counted
 from tachograph.cli.progress import progress
 
@@ -17,12 +17,7 @@ from tachograph.cli.progress import progress
 def archive(
     before: Annotated[
         datetime,
-        typer.Option(
-            "--before",
-            parser=parse_instant,
-            metavar="WHEN",
-            help="Days that ended before: 90d, 2026-11-01 or an ISO instant (UTC).",
-        ),
+        when("--before", "Days that ended before: 90d, 2026-11-01 or an ISO instant (UTC)."),
     ],
     to: Annotated[
         Path, typer.Option("--to", metavar="DIR", help="The folder; it is made if need be.")

@@ -10,7 +10,7 @@ import typer
 
 from tachograph.analytics.frames import call_batches, count_calls
 from tachograph.analytics.lookup import find_calls
-from tachograph.cli.options import DEFAULT_DB, Db, Until, parse_instant
+from tachograph.cli.options import DEFAULT_DB, Db, Until, when
 from tachograph.cli.output import counted
 from tachograph.cli.progress import progress
 from tachograph.settings import Settings
@@ -29,12 +29,7 @@ _ALL = 2**62
 def spans(
     since: Annotated[
         datetime,
-        typer.Option(
-            "--since",
-            parser=parse_instant,
-            metavar="WHEN",
-            help="From here on: 7d, 24h, 30m, 2026-11-01 or an ISO instant (UTC).",
-        ),
+        when("--since", "From here on: 7d, 24h, 30m, 2026-11-01 or an ISO instant (UTC)."),
     ],
     until: Until = None,
     endpoint: Annotated[

@@ -1,11 +1,11 @@
-"""The options that every reading command takes: `--db`, `--since`, `--until`, `--format`."""
+"""The options of many commands: `--db`, `--since`, `--until`, `--format`, and other instants."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -32,6 +32,11 @@ def parse_instant(text: str) -> datetime:
         raise typer.BadParameter(str(error)) from None
 
 
+def when(name: str, help_: str) -> Any:
+    """An option that takes an instant in each of its forms."""
+    return typer.Option(name, parser=parse_instant, metavar="WHEN", help=help_)
+
+
 Db = Annotated[
     str,
     typer.Option(
@@ -43,21 +48,11 @@ Db = Annotated[
 ]
 Since = Annotated[
     datetime | None,
-    typer.Option(
-        "--since",
-        parser=parse_instant,
-        metavar="WHEN",
-        help="From here on: 7d, 24h, 30m, 2026-11-01 or an ISO instant (UTC).",
-    ),
+    when("--since", "From here on: 7d, 24h, 30m, 2026-11-01 or an ISO instant (UTC)."),
 ]
 Until = Annotated[
     datetime | None,
-    typer.Option(
-        "--until",
-        parser=parse_instant,
-        metavar="WHEN",
-        help="Before this instant, in the same forms.",
-    ),
+    when("--until", "Before this instant, in the same forms."),
 ]
 Archive = Annotated[
     Path | None,

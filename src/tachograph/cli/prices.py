@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tachograph.cli.fetch import BaseUrl, Fetcher
-from tachograph.cli.options import DEFAULT_DB, Db, Format, OutputFormat, parse_instant
+from tachograph.cli.options import DEFAULT_DB, Db, Format, OutputFormat, when
 from tachograph.cli.output import show, stderr
 from tachograph.cli.price_lines import HistoryFrame, difference, label
 from tachograph.cli.progress import progress
@@ -51,11 +51,8 @@ def sync(
     ] = None,
     since: Annotated[
         datetime | None,
-        typer.Option(
-            "--since",
-            parser=parse_instant,
-            metavar="WHEN",
-            help="Take the first prices known as valid from here on, and price older calls.",
+        when(
+            "--since", "Take the first prices known as valid from here on, and price older calls."
         ),
     ] = None,
     endpoints: Annotated[
@@ -90,12 +87,7 @@ def import_(
     db: Db = DEFAULT_DB,
     at: Annotated[
         datetime | None,
-        typer.Option(
-            "--at",
-            parser=parse_instant,
-            metavar="WHEN",
-            help="When the answers were saved; else the time at which each file was changed.",
-        ),
+        when("--at", "When the answers were saved; else the time at which each file was changed."),
     ] = None,
 ) -> None:
     """Enter saved answers of /models or /models/ID/endpoints into the history."""

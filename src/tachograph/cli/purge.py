@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
-from tachograph.cli.options import DEFAULT_DB, Db, parse_instant
+from tachograph.cli.options import DEFAULT_DB, Db, when
 from tachograph.cli.output import stderr
 from tachograph.store import purge as store
 from tachograph.store.writing import writing
@@ -17,12 +17,7 @@ from tachograph.store.writing import writing
 def purge(
     before: Annotated[
         datetime,
-        typer.Option(
-            "--before",
-            parser=parse_instant,
-            metavar="WHEN",
-            help="What began before: 90d, 2026-11-01 or an ISO instant (UTC).",
-        ),
+        when("--before", "What began before: 90d, 2026-11-01 or an ISO instant (UTC)."),
     ],
     db: Db = DEFAULT_DB,
     content: Annotated[
