@@ -1,4 +1,4 @@
-"""The database: its tables, which are in `tables/` by topic, and the revision that this code works with.
+"""The database: its tables, which lie in `tables/` by topic, and the revision of this code.
 
 Money is BIGINT pico-dollars (`..._picousd`, 10^-12 USD), instants are BIGINT microseconds since
 1970 UTC (`..._us`), ids are 16 bytes whose order is the order of time. Unit prices are decimal
