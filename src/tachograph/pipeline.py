@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from tachograph.core.ids import uuid7
 from tachograph.openrouter.usage import read_usage
 from tachograph.status import Status
+from tachograph.store.drain import Drain
 from tachograph.store.folder import journal_folder
 from tachograph.store.insert import Ledger
 from tachograph.store.journal import Journal
@@ -46,15 +47,8 @@ def journal_and_writer(
         pid=os.getpid(),
         service_name=settings.service_name,
     )
-    writer = Writer(
-        settings.db,
-        journal,
-        ledger,
-        read_usage=read_usage,
-        spans=spans,
-        before_batch=before_batch,
-    )
-    return journal, writer
+    drain = Drain(settings.db, journal, ledger, read_usage=read_usage, spans=spans)
+    return journal, Writer(drain, before_batch=before_batch)
 
 
 def status_of(journal: Journal, writer: Writer, *, in_flight: int) -> Status:

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from tachograph.store import migrate
 from tachograph.store.adoption import adopt
-from tachograph.store.database import open_engine
+from tachograph.store.database import open_engine, without_secret
 from tachograph.store.insert import Inserter, Ledger
 from tachograph.store.operation_spans import WaitingOperations
 from tachograph.store.prices import PriceBook
@@ -45,6 +45,8 @@ class Drain:
         read_usage: Callable[[Call], Usage | None],
         spans: Spans,
     ) -> None:
+        self.shown = without_secret(url)
+        """The database as people may see it."""
         self._engine = open_engine(url, busy_seconds=BUSY_SECONDS)
         self._journal = journal
         self._ledger = ledger
@@ -82,6 +84,11 @@ class Drain:
                 self._rows = self._row_maker.rows([p.call for p in self._batch])
             self._store(inserter)
         self.operations.store(self._engine)
+
+    @property
+    def taken_in(self) -> int:
+        """Calls that have come so far; `settled` follows."""
+        return self._journal.taken_in
 
     @property
     def waiting(self) -> bool:

@@ -14,19 +14,14 @@ from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
-from tachograph.store.database import BUSY_TIMEOUT_SECONDS, is_locked, without_secret
-from tachograph.store.drain import Drain
+from tachograph.store.database import BUSY_TIMEOUT_SECONDS, is_locked
 from tachograph.store.fork_gate import ForkGate
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    import sqlalchemy as sa
-
-    from tachograph.core.records import Call, OperationSpan, Usage
-    from tachograph.store.insert import Ledger
-    from tachograph.store.journal import Journal
-    from tachograph.store.rows import Spans
+    from tachograph.core.records import OperationSpan
+    from tachograph.store.drain import Drain
 
 logger = logging.getLogger("tachograph")
 
@@ -38,24 +33,13 @@ SYNC_SECONDS = 0.2
 
 
 class Writer:
-    """Takes calls from the journal and stores them, until it is closed.
+    """Drains the journal until it is closed.
 
     `before_batch` is called on this thread before a batch is taken: calls may end in it.
     """
 
-    def __init__(
-        self,
-        url: sa.URL | str,
-        journal: Journal,
-        ledger: Ledger,
-        *,
-        read_usage: Callable[[Call], Usage | None],
-        spans: Spans,
-        before_batch: Callable[[], None],
-    ) -> None:
-        self._drain = Drain(url, journal, ledger, read_usage=read_usage, spans=spans)
-        self._shown = without_secret(url)
-        self._journal = journal
+    def __init__(self, drain: Drain, *, before_batch: Callable[[], None]) -> None:
+        self._drain = drain
         self._before_batch = before_batch
         self._thread: threading.Thread | None = None
         self._start = threading.Lock()
@@ -93,7 +77,7 @@ class Writer:
     def flush(self, timeout: float) -> bool:
         """Waits until all that waits now is in SQL, and what dead processes left; False when the
         time was not enough."""
-        target, operations = self._journal.taken_in, self._drain.operations.taken_in
+        target, operations = self._drain.taken_in, self._drain.operations.taken_in
         with self._progress:
             self._hurry += 1
             self.ring()
@@ -120,7 +104,7 @@ class Writer:
             self._thread.join(timeout)
             if self._thread.is_alive():
                 return False
-        return self._drain.settled >= self._journal.taken_in
+        return self._drain.settled >= self._drain.taken_in
 
     def before_fork(self) -> None:
         """Closes the connections: a child that inherits one shares SQLite's idea of its locks,
@@ -177,7 +161,7 @@ class Writer:
             self._in_trouble(exc)
             return False
         if self._trouble is not None:
-            logger.warning("tachograph: %s takes calls again", self._shown)
+            logger.warning("tachograph: %s takes calls again", self._drain.shown)
             self._trouble, self._failures = None, 0
         return True
 
@@ -239,7 +223,7 @@ class Writer:
         if self._trouble is None:
             logger.error(
                 "tachograph: %s cannot be written, calls wait in the journal: %s",
-                self._shown,
+                self._drain.shown,
                 reason,
             )
         self._trouble = reason
