@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tachograph.cli.options import Format
-from tachograph.cli.output import digits, show
+from tachograph.cli.output import show
+from tachograph.cli.values import digits
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

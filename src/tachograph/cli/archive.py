@@ -10,8 +10,8 @@ import typer
 
 from tachograph import analytics
 from tachograph.cli.options import DEFAULT_DB, Db, when
-from tachograph.cli.output import counted
 from tachograph.cli.progress import progress
+from tachograph.cli.values import counted
 
 
 def archive(

@@ -20,8 +20,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from tachograph import Recorder, analytics
 from tachograph.cli import prices
 from tachograph.cli.otel import collector
-from tachograph.cli.output import digits, stderr
+from tachograph.cli.output import stderr
 from tachograph.cli.report import show_report
+from tachograph.cli.values import digits
 from tachograph.demo.apps import openai_installed, run
 from tachograph.demo.live import CALLS_PER_MODEL, ask_free_models, free_models
 from tachograph.demo.pace import Pace

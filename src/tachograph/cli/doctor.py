@@ -8,7 +8,8 @@ from rich.text import Text
 
 from tachograph.cli.findings import Finding, State, look_at
 from tachograph.cli.options import DEFAULT_DB, Db, Format, OutputFormat
-from tachograph.cli.output import Rows, counted, show, stdout
+from tachograph.cli.output import Rows, show, stdout
+from tachograph.cli.values import counted
 
 MARKS = {State.OK: ("ok", "green"), State.ADVICE: ("note", "yellow"), State.WRONG: ("WRONG", "red")}
 

@@ -11,8 +11,8 @@ import typer
 from tachograph.analytics.frames import call_batches, count_calls
 from tachograph.analytics.lookup import find_calls
 from tachograph.cli.options import DEFAULT_DB, Db, Until, when
-from tachograph.cli.output import counted
 from tachograph.cli.progress import progress
+from tachograph.cli.values import counted
 from tachograph.settings import Settings
 from tachograph.store.operation_spans import read_operation_spans
 from tachograph.telemetry.exporters import otlp_span_exporter

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from tachograph.cli import EXTRAS
-from tachograph.cli.output import counted
+from tachograph.cli.values import counted
 from tachograph.errors import SchemaOutOfDateError, SettingsError, StoreError
 from tachograph.settings import PREFIX, Settings
 from tachograph.store import migrate

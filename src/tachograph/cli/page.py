@@ -16,7 +16,8 @@ from tachograph import analytics
 from tachograph.cli import kinds
 from tachograph.cli.html import NARROW, WIDE, Section, document, figure, table
 from tachograph.cli.kinds import Kind
-from tachograph.cli.output import UNKNOWN, column_cells, counted, digits, grid
+from tachograph.cli.output import grid
+from tachograph.cli.values import UNKNOWN, column_cells, counted, digits
 
 MOST_ROWS = 50
 """A table on the page has no more; the command line shows all."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from tachograph.cli.output import digits
+from tachograph.cli.values import digits
 from tachograph.core.units import from_microseconds
 from tachograph.store.schema import UNIT_PRICES
 

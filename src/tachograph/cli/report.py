@@ -22,8 +22,9 @@ from tachograph.cli.kinds import (
     summary_headings,
 )
 from tachograph.cli.options import DEFAULT_DB, Archive, Db, Format, OutputFormat, Since, Until
-from tachograph.cli.output import counted, show, stderr
+from tachograph.cli.output import show, stderr
 from tachograph.cli.reading import read_with_progress
+from tachograph.cli.values import counted
 
 MANY = 1_000_000
 """From so many calls on, quantiles are read from histograms."""

@@ -9,8 +9,9 @@ import typer
 
 from tachograph.analytics import roll_up, write_rollups
 from tachograph.cli.options import DEFAULT_DB, Archive, Db
-from tachograph.cli.output import counted, stderr
+from tachograph.cli.output import stderr
 from tachograph.cli.progress import progress
+from tachograph.cli.values import counted
 
 
 def rollup(

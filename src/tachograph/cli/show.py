@@ -8,8 +8,9 @@ import typer
 
 from tachograph import analytics
 from tachograph.cli.options import DEFAULT_DB, Archive, Db, Format, OutputFormat
-from tachograph.cli.output import as_objects, counted, digits, plain, show, write_json
+from tachograph.cli.output import as_objects, show, write_json
 from tachograph.cli.timeline import Call, show_timeline
+from tachograph.cli.values import counted, digits, plain
 from tachograph.errors import TachographError
 
 PARTS = ("host", "started_at", "model", "input_tokens", "billed_usd", "trace_id")

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from tachograph.cli.options import Format
-from tachograph.cli.output import as_objects, column_cells, write_csv
+from tachograph.cli.output import as_objects, write_csv
+from tachograph.cli.values import column_cells
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
