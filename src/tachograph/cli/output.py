@@ -1,4 +1,4 @@
-"""Answers to standard output, in one of the forms of `Format`; everything else to standard error."""
+"""Answers go to standard output in one of the forms of `Format`, all else to standard error."""
 
 from __future__ import annotations
 
