@@ -122,7 +122,7 @@ def rolled(calls: pl.LazyFrame) -> pl.DataFrame:
     names = ["started_at", *KEYS]
     facts = calls.select(
         pl.col("started_at").dt.truncate("1h"),
-        *KEYS,
+        pl.col(KEYS).cast(pl.Categorical()),  # numbers are grouped in half the time of text
         *(fact for fact in call_facts() if fact.meta.output_name() in {*SUMMED, *MEASURES}),
     )
     parts = [
