@@ -350,6 +350,29 @@ def test_what_the_disk_refused_is_written_when_there_is_room(folder: Path) -> No
 
 
 @pytest.mark.usefixtures("small_files")
+def test_what_the_disk_refused_comes_once_where_others_wait_in_files_alone(folder: Path) -> None:
+    """A disk that was full, of the database as well, has room again."""
+    journal = Journal(folder, RECORDER, 7, in_memory=59)
+    refused = append_sixty(journal)
+    assert refused > 1
+    held = journal.take(59)
+    for n in range(60, 119):
+        with suppress(OSError):
+            journal.append(call(n))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, resource.RLIM_INFINITY))
+    journal.append(call(200))
+    held = journal.sync(held)
+    taken: list[Call] = []
+    while held:
+        taken += [pending.call for pending in held]
+        journal.settled(held)
+        held = journal.take(1000)
+    assert len(taken) == len({c.id for c in taken}) == journal.taken_in
+    journal.close([])
+    assert list(folder.iterdir()) == []
+
+
+@pytest.mark.usefixtures("small_files")
 def test_what_is_in_memory_alone_at_the_end_is_written_or_dropped(folder: Path) -> None:
     journal = Journal(folder, RECORDER, 7)
     refused = append_sixty(journal)

@@ -138,7 +138,7 @@ class Journal:
             with self._lock:
                 if self._waiting.all_in_memory:  # else what is read on would come twice
                     self._waiting.replace(self._saved)
-                taken = [self._saved(pending) for pending in taken]
+                    taken = [self._saved(pending) for pending in taken]
         for segment in list(self._segments):
             segment.sync(segment.size)
         self._follow_when_full()
