@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from tachograph.cli.commands import COMMANDS
+from tachograph.settings import PREFIX, Settings
 from tachograph.store.schema import metadata
 
 ROOT = Path(__file__).parents[2]
@@ -28,3 +29,10 @@ def test_every_table_and_command_is_described() -> None:
             assert f"| {column.doc} |" in columns
     for name in COMMANDS:
         assert f"## tachograph {name}\n" in commands
+
+
+def test_every_variable_is_described() -> None:
+    page = (ROOT / "docs/concepts.md").read_text()
+    for name, field in Settings.model_fields.items():
+        if field.validation_alias is None:
+            assert f"| `{PREFIX}{name.upper()}` |" in page
