@@ -208,6 +208,14 @@ def test_what_waits_for_a_living_recorder_is_fine(tachograph: Run, tmp_path: Pat
     assert status == 0
 
 
+def test_where_nothing_was_recorded_it_says_what_would_be(tachograph: Run, tmp_path: Path) -> None:
+    db = f"sqlite:///{tmp_path}/calls.db"
+    Recorder(db).close()
+    ledger = found(tachograph, db)[0]["ledger"]
+    assert (ledger["state"], ledger["says"]) == ("ok", "0 calls made, 0 calls waiting")
+    assert "base_urls" in ledger["do"]
+
+
 def test_calls_that_were_dropped_and_records_that_could_not_be_stored(
     tachograph: Run, healthy: str
 ) -> None:

@@ -90,6 +90,16 @@ def test_a_table_aligns_money_and_tells_unknown_from_zero(
     assert lines[3] == ["-", "0", "-", "12.000000000000"]
 
 
+MONEY = {"model": "model", "spent_usd": "USD"}
+
+
+def test_numbers_of_which_none_is_known_stand_where_numbers_do(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    show(Rows(["model", "spent_usd"], [("a/b", None)]), Format.MARKDOWN, headings=MONEY)
+    assert capsys.readouterr().out.splitlines()[1:] == ["| ----- | --: |", "| a/b   |   - |"]
+
+
 def test_a_piped_table_is_not_cut(capsys: pytest.CaptureFixture[str]) -> None:
     long = "m" * 300
     show(Rows(["model"], [(long,)]), Format.TABLE)

@@ -40,6 +40,11 @@ SKEW = timedelta(seconds=5)
 ANSWER_SECONDS = 3.0
 """How long a collector may take to accept a connection."""
 
+_WHAT_IS_RECORDED = (
+    "if you expected some: only calls to openrouter.ai are recorded, and to the "
+    f"base URLs of Recorder(base_urls=[...]) or {PREFIX}BASE_URLS, by clients given to instrument()"
+)
+
 _COLLECTOR_PORTS = {"https": 443, "http": 80}
 
 
@@ -204,7 +209,8 @@ def ledger(db: str, engine: Engine) -> Iterator[Finding]:
         says = f"{counted(total.waiting, 'call')} neither stored nor in a journal"
         yield Finding("ledger", State.ADVICE, says, f"are there journals elsewhere than {folder}?")
     else:
-        yield Finding("ledger", State.OK, f"{counted(total.made, 'call')} made, {waiting}")
+        says = f"{counted(total.made, 'call')} made, {waiting}"
+        yield Finding("ledger", State.OK, says, None if total.made else _WHAT_IS_RECORDED)
     if total.dropped:
         reasons = ", ".join(f"{number:,} {why}" for why, number in sorted(total.dropped.items()))
         do = "look at the log of your app (logger `tachograph`) for why"

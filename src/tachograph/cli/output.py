@@ -15,7 +15,7 @@ from rich.text import Text
 
 from tachograph.cli.markdown import table_lines
 from tachograph.cli.options import Format
-from tachograph.cli.values import column_cells, flat, is_number, plain
+from tachograph.cli.values import are_numbers, column_cells, flat, plain
 from tachograph.errors import TachographError
 
 if TYPE_CHECKING:
@@ -141,7 +141,7 @@ def grid(
                 cell.append("+" if line.get(more[name]) and line.get(name) is not None else " ")
         made.columns.append(cells)
         made.footer.append(last if name in total else Text())
-        made.numbers.append(any(is_number(row[name]) for row in rows))
+        made.numbers.append(are_numbers(name, (row[name] for row in rows)))
     return made
 
 

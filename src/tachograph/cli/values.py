@@ -16,9 +16,12 @@ import msgspec
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
 UNKNOWN = "-"
+
+_UNITS = ("_usd", "_seconds", "_rate", "share", "_tokens", "_per_second", "_bytes")
+"""How the names of columns of numbers end."""
 
 
 def plain(value: Any) -> Any:
@@ -67,6 +70,12 @@ def column_cells(name: str, values: Sequence[Any]) -> list[Text]:
         Text(UNKNOWN, style="dim") if value is None else Text(_words(name, value, max(places, 2)))
         for value in values
     ]
+
+
+def are_numbers(name: str, values: Iterable[Any]) -> bool:
+    """Whether a column is one of numbers; where no value is known, its unit tells."""
+    known = [value for value in values if value is not None]
+    return any(map(is_number, known)) if known else name.endswith(_UNITS)
 
 
 def is_number(value: Any) -> bool:
