@@ -1,7 +1,8 @@
 """What can be added up of calls: sums of each group, and how many values are in each bucket.
 
 One frame holds both: a row of sums has no `_measure`, and a row of a bucket has nothing but its
-`_measure`, `_bucket` and `_count`. Tallies of parts are added up to those of the whole (rollups).
+`_measure`, `_bucket` and `_count`. Tallies of parts are added up to those of the whole, so calls
+are tallied as they pass by, and only the tallies stay in memory.
 """
 
 from __future__ import annotations
@@ -16,6 +17,20 @@ MEASURES = ("latency", "first_token")
 """What there are histograms of: columns of the facts of a call."""
 MEASURE = pl.Categorical()
 COUNTED = pl.Schema({"_measure": MEASURE, "_bucket": pl.Int16(), "_count": pl.Int64()})
+
+
+def tallied(facts: pl.LazyFrame, names: Sequence[str], summed: Sequence[str]) -> pl.LazyFrame:
+    """The tallies of each combination of the named columns; reads the facts once."""
+    schema = facts.collect_schema()
+    made = pl.Schema({name: schema[name] for name in (*names, *summed)} | COUNTED)
+
+    def of_part(part: pl.DataFrame) -> pl.DataFrame:
+        return tallies(part, names, summed).select(pl.col(name).cast(made[name]) for name in made)
+
+    parts = facts.map_batches(of_part, streamable=True, schema=made)
+    return parts.group_by(*names, "_measure", "_bucket").agg(
+        *known_sums(summed), pl.col("_count").sum()
+    )
 
 
 def tallies(facts: pl.DataFrame, names: Sequence[str], summed: Sequence[str]) -> pl.DataFrame:
