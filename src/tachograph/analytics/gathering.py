@@ -1,4 +1,4 @@
-"""Sums of each group of calls beside the values that its quantiles are of, in one pass.
+"""Sums of each group of calls beside the values that its exact quantiles are of, in one pass.
 
 Calls are gathered part by part as they pass by: the keys of a part are looked at once, its sums
 stay, and of its rows nothing but the values (a list of them for each group) waits for the end.
