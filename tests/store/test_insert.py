@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from msgspec.structs import replace
 
 from tachograph.core.ids import uuid7
 from tachograph.core.units import from_microseconds
@@ -91,13 +92,24 @@ def test_the_ledger_goes_in_with_the_rows(engine: sa.Engine) -> None:
 
 
 def test_what_cannot_be_stored_is_set_aside_with_the_reason(engine: sa.Engine) -> None:
-    Inserter(engine).set_aside([("too large", b"one"), ("too late", b"two")], LEDGER.id, 42)
+    ledger = replace(LEDGER, last_seen_us=42)
+    for _ in range(2):  # the second time it is there already
+        Inserter(engine).set_aside([("too large", b"one"), ("too late", b"two")], ledger)
+    assert ledger.dropped == {"unstorable": 2}
     with engine.connect() as connection:
         found = connection.execute(journal_dead.select().order_by(journal_dead.c.id)).all()
     assert [tuple(dead)[1:] for dead in found] == [
         (LEDGER.id, from_microseconds(42), "too large", b"one"),
         (LEDGER.id, from_microseconds(42), "too late", b"two"),
     ]
+
+
+def test_what_a_journal_of_nobody_known_held_is_set_aside(engine: sa.Engine) -> None:
+    Inserter(engine).set_aside([("no head", b"bytes")], Ledger(b"", 0, 42, 0, {}))
+    with engine.connect() as connection:
+        (dead,) = connection.execute(journal_dead.select()).all()
+        assert connection.exec_driver_sql("SELECT count(*) FROM recorders").scalar() == 0
+    assert (dead.recorder_id, dead.record) == (None, b"bytes")
 
 
 @pytest.mark.parametrize(

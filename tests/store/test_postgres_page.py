@@ -19,7 +19,7 @@ from tachograph.core.units import microseconds
 from tachograph.httpx import RecordingTransport
 from tachograph.store import migrate
 from tachograph.store.database import open_engine
-from tachograph.store.insert import Inserter
+from tachograph.store.insert import Inserter, Ledger
 
 PAGE = Path(__file__).parents[2] / "docs/postgres.md"
 ANSWER = {
@@ -82,10 +82,33 @@ def test_a_writer_records_without_reading(page: Page) -> None:
     with engine.connect() as connection, pytest.raises(sa.exc.ProgrammingError, match="denied"):
         connection.exec_driver_sql("SELECT id, name FROM calls")
     inserter = Inserter(engine)
-    inserter.set_aside([("bad", b"record")], uuid7_floor(1), 1)
+    inserter.set_aside([("bad", b"record")], Ledger(uuid7_floor(1), 1, 1, 1, {}))
     engine.dispose()
     with page.owner.connect() as connection:
         assert connection.exec_driver_sql("SELECT generation_id FROM calls").scalar() == "gen-1"
+
+
+def test_a_writers_own_tables_are_nothing_to_the_triggers(page: Page) -> None:
+    """They run with the owner's rights: a trigger of the writer's would have them as well."""
+    engine = open_engine(page.url(page.writer))
+    with engine.begin() as connection:
+        for statement in (
+            "CREATE TEMPORARY TABLE rollup_progress (watched_until_us bigint)",
+            "INSERT INTO rollup_progress VALUES (9000000000000000000)",
+            "CREATE TEMPORARY TABLE rollup_changes (hour_us bigint)",
+            "GRANT ALL ON rollup_progress, rollup_changes TO PUBLIC",
+        ):
+            connection.exec_driver_sql(statement)
+    with engine.begin() as connection:
+        connection.exec_driver_sql(
+            "INSERT INTO calls (id, operation_id, attempt, resend_count, host, path, started_us,"
+            " outcome, cost_source) VALUES (gen_random_uuid(), gen_random_uuid(), 1, 0, 'h', '/p',"
+            " 1, 'failed', 'unknown')"
+        )
+    with engine.begin() as connection:
+        taken = connection.exec_driver_sql("SELECT hour_us FROM pg_temp.rollup_changes").all()
+    engine.dispose()
+    assert taken == []
 
 
 @pytest.mark.parametrize("may_read", [True, False])

@@ -155,3 +155,18 @@ def test_a_call_that_was_written_and_not_counted_yet(place: Place) -> None:
     last.write_bytes(data)
     assert place.replay() == 3
     assert place.account() == (3, 3, 0, {})
+
+
+def test_a_refused_call_is_counted_once_however_often_its_journal_is_taken_up(
+    place: Place,
+) -> None:
+    place.leave([call(1), call(2, max_tokens=2**64 - 1), call(3)])
+    for _ in range(2):  # who takes it up dies before it is deleted
+        (found,) = adopt(place.folder)
+        maker = RowMaker(read_usage, PriceBook(place.engine), NoSpans())
+        replay(found, Inserter(place.engine), maker)
+        found.release()
+    place.replay()
+    assert place.account() == (3, 2, 0, {"unstorable": 1})
+    with place.engine.connect() as connection:
+        assert connection.execute(sa.text("SELECT count(*) FROM journal_dead")).scalar() == 1

@@ -11,12 +11,12 @@ import sqlalchemy as sa
 from tachograph.store import migrate
 from tachograph.store.adoption import adopt
 from tachograph.store.database import open_engine, without_secret
-from tachograph.store.insert import Inserter, Ledger
+from tachograph.store.insert import UNSTORABLE, Inserter, Ledger
 from tachograph.store.operation_spans import WaitingOperations
 from tachograph.store.prices import PriceBook
 from tachograph.store.replay import replay
 from tachograph.store.rows import RowMaker
-from tachograph.store.set_aside import UNSTORABLE, store_all
+from tachograph.store.set_aside import store_all
 from tachograph.store.waiting import BATCH, Pending
 
 if TYPE_CHECKING:
@@ -143,14 +143,15 @@ class Drain:
 
     def _store(self, inserter: Inserter) -> None:
         ledger = self._current_ledger()
-        store_all(inserter, self._rows, ledger, [p.call for p in self._batch])
-        refused = ledger.dropped.get(UNSTORABLE, 0) - self.unstorable
+        try:
+            store_all(inserter, self._rows, ledger, [p.call for p in self._batch])
+        finally:  # what was set aside stays so, though the rest has to be tried again
+            self.unstorable = ledger.dropped.get(UNSTORABLE, 0)
         batch, self._batch, self._rows = self._batch, [], []
         self._journal.settled(batch)
-        self.unstorable += refused
-        # not what was added now: a commit whose answer was lost has stored some before
-        self.stored += len(batch) - refused
         self.settled += len(batch)
+        # not what was added now: a commit whose answer was lost has stored some before
+        self.stored = self.settled - self.unstorable
 
     def _current_ledger(self) -> Ledger:
         ledger = self._ledger

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 import sqlalchemy as sa
+from msgspec.structs import replace
 from sqlalchemy.dialects import sqlite
 
 from tachograph.core.units import from_microseconds
@@ -26,6 +27,10 @@ if TYPE_CHECKING:
 
     from tachograph.core.records import Call
     from tachograph.store.rows import Row
+
+
+UNSTORABLE = "unstorable"
+"""Reason of a call that the database refuses, and of a journal record that cannot be read."""
 
 
 class Ledger(msgspec.Struct):
@@ -70,23 +75,32 @@ class Inserter:
                 write_ledger(connection, ledger, added)
         return added
 
-    def set_aside(
-        self, records: Iterable[tuple[str, bytes]], recorder_id: bytes, now_us: int
-    ) -> None:
-        """Keeps records that cannot be stored, with the reason."""
-        rows = [
-            {
-                "recorder_id": recorder_id,
-                "set_aside_us": from_microseconds(now_us),
-                "reason": reason,
-                "record": record,
-            }
-            for reason, record in records
-        ]
-        if rows:
-            with write_transaction(self._engine) as connection:
-                # inline: RETURNING the id would need a right to read
-                connection.execute(journal_dead.insert().inline(), rows)
+    def set_aside(self, records: Iterable[tuple[str, bytes]], ledger: Ledger) -> None:
+        """Keeps records that cannot be stored, each with the reason before it, and counts them.
+
+        One that is kept already (a journal is taken up again) is not kept or counted twice, as far
+        as the role may read that.
+        """
+        with write_transaction(self._engine) as connection:
+            rows = [
+                {
+                    "recorder_id": ledger.id or None,
+                    "set_aside_us": from_microseconds(ledger.last_seen_us),
+                    "reason": reason,
+                    "record": record,
+                }
+                for reason, record in records
+                if not _is_aside(connection, ledger.id, record)
+            ]
+            if not rows:
+                return
+            # inline: RETURNING the id would need a right to read
+            connection.execute(journal_dead.insert().inline(), rows)
+            number = ledger.dropped.get(UNSTORABLE, 0) + len(rows)
+            counted = replace(ledger, dropped={**ledger.dropped, UNSTORABLE: number})
+            if ledger.id:
+                write_ledger(connection, counted, 0)
+        ledger.dropped = counted.dropped
 
     def account(self, recorder_id: bytes) -> tuple[int, dict[str, int]]:
         """What the ledger of a recorder says was stored, and dropped; nothing where it has none."""
@@ -111,6 +125,19 @@ class Inserter:
                         raise
                     break
         return found
+
+
+def _is_aside(connection: Connection, recorder_id: bytes, record: bytes) -> bool:
+    query = sa.select(journal_dead.c.id).where(
+        journal_dead.c.recorder_id == (recorder_id or None), journal_dead.c.record == record
+    )
+    try:
+        with connection.begin_nested():  # a refusal is not to end the transaction around it
+            return connection.execute(query.limit(1)).first() is not None
+    except sa.exc.ProgrammingError as error:
+        if not not_permitted(error):
+            raise
+        return False
 
 
 def _insert_rows(connection: Connection, rows: Sequence[Row]) -> int:

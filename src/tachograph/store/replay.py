@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 from tachograph.store.insert import Ledger
-from tachograph.store.set_aside import UNSTORABLE, store_all
+from tachograph.store.set_aside import store_all
 
 if TYPE_CHECKING:
     from tachograph.store.adoption import Adopted
@@ -39,8 +39,7 @@ def replay(adopted: Adopted, inserter: Inserter, row_maker: RowMaker) -> int:
         if missing:
             added += store_all(inserter, row_maker.rows(missing), ledger, missing)
     if adopted.damaged:
-        inserter.set_aside(adopted.damaged, adopted.recorder_id, ledger.last_seen_us)
-        ledger.dropped[UNSTORABLE] = ledger.dropped.get(UNSTORABLE, 0) + len(adopted.damaged)
+        inserter.set_aside(adopted.damaged, ledger)
         logger.error(
             "tachograph: %d records of a journal cannot be read and are in journal_dead: %s",
             len(adopted.damaged),

@@ -9,7 +9,8 @@ that was filled in, a hand in psql. A row that is inserted costs a twentieth mor
 
 In PostgreSQL they hold a lock, shared among them, until their transaction ends: `roll_up` takes it
 alone while it moves `watched_until_us`, so every transaction either is seen or has left its note.
-They run with the rights of the owner, since who may insert calls need not be allowed to do this.
+They run with the rights of the owner, since who may insert calls need not be allowed to do this;
+temporary tables of the same names, to which a writer could tie code of its own, are looked at last.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ END
 """
 _POSTGRES = """
 CREATE FUNCTION rollup_note_changes() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = {schema}, pg_temp AS $$
 BEGIN
     PERFORM pg_advisory_xact_lock_shared({lock});
     INSERT INTO rollup_changes (hour_us)
@@ -49,7 +50,7 @@ BEGIN
     RETURN NULL;
 END $$;
 CREATE FUNCTION rollup_note_gaps() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = {schema}, pg_temp AS $$
 BEGIN
     INSERT INTO rollup_gaps (hour_us)
     SELECT DISTINCT started_us - mod(started_us, {hour}) FROM touched ON CONFLICT DO NOTHING;
@@ -67,7 +68,10 @@ FOR EACH STATEMENT EXECUTE FUNCTION rollup_note_gaps();
 def create_triggers(connection: Connection) -> None:
     """Makes them; the tables of rollups are there."""
     if connection.dialect.name == "postgresql":
-        connection.exec_driver_sql(_POSTGRES.format(hour=HOUR_US, lock=ADVISORY_LOCK))
+        schema = connection.exec_driver_sql("SELECT quote_ident(current_schema())").scalar()
+        connection.exec_driver_sql(
+            _POSTGRES.format(hour=HOUR_US, lock=ADVISORY_LOCK, schema=schema)
+        )
         return
     for event in ("insert", "update"):
         connection.exec_driver_sql(_SQLITE_CHANGED.format(event=event, hour=HOUR_US))

@@ -17,9 +17,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("tachograph")
 
-UNSTORABLE = "unstorable"
-"""Reason of a call that the database refuses, and of a journal record that cannot be read."""
-
 _REFUSALS = (sa.exc.IntegrityError, sa.exc.DataError, OverflowError, ValueError)
 
 
@@ -42,8 +39,7 @@ def store_all(
             cause = exc
             # without its content, which nobody would look for there
             record = msgspec.msgpack.encode(msgspec.structs.replace(call, content=None))
-            inserter.set_aside([(str(exc), record)], ledger.id, ledger.last_seen_us)
-            ledger.dropped[UNSTORABLE] = ledger.dropped.get(UNSTORABLE, 0) + 1
+            inserter.set_aside([(str(exc), record)], ledger)
     inserter.store((), ledger)
     logger.error("tachograph: calls that cannot be stored are in journal_dead: %s", cause)
     return added
