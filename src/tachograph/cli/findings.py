@@ -87,6 +87,9 @@ def look_at(db: str) -> Iterator[Finding]:
         if all(finding.state is not State.WRONG for finding in reachable):
             yield from ledger(db, engine)
             yield from health(engine, datetime.now(UTC))
+    except StoreError as error:
+        do = "ask as the owner, or give this role the right to read what is named"
+        yield Finding("rest", State.ADVICE, f"not looked at: {error}", do)
     finally:
         engine.dispose()
 
