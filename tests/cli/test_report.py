@@ -15,7 +15,8 @@ import pytest
 from tachograph import settings
 from tachograph.analytics import REPORT_COLUMNS
 from tachograph.cli import options, report
-from tests.cli.conftest import Run
+from tests.analytics import rows
+from tests.cli.conftest import Run, stored
 
 
 def test_a_table_for_people(tachograph: Run, db: str) -> None:
@@ -148,6 +149,14 @@ def test_a_long_table_is_cut_and_says_so(
     assert ran.err == "1 line more: --top 2 shows all\n"
     assert len(tachograph("report", "--db", db, "--format", "json").json) == 2
     assert "a/big" in tachograph("report", "--db", db, "--top", "2").out
+
+
+def test_sums_below_the_first_lines_are_told_to_be_of_all(tachograph: Run, tmp_path: Path) -> None:
+    db = stored(
+        tmp_path / "calls.db", [rows.row(0, model=model) for model in ("a/a", "b/b", "c/c")]
+    )
+    ran = tachograph("report", "--db", db, "--top", "2")
+    assert ran.err == "1 line more: --top 3 shows all, which the sums are of\n"
 
 
 def test_markdown_for_a_page(tachograph: Run, db: str) -> None:

@@ -40,3 +40,8 @@ def test_what_rollups_cannot_tell_is_said_at_once(tachograph: Run, db: str) -> N
     nowhere = tachograph("report", "--db", db, "--from", "no/such/folder")
     assert nowhere.status == 1
     assert "rollup --to" in nowhere.err
+
+
+def test_where_nothing_was_rolled_up_it_says_so(tachograph: Run, db: str) -> None:
+    ran = tachograph("report", "--db", db, "--from", "rollups")
+    assert ran.err.endswith("no rollups of this period: `tachograph rollup` makes them\n")

@@ -52,7 +52,11 @@ def audit(
     ] = None,
     form: OutputFormat = Format.TABLE,
 ) -> None:
-    """Compare computed with billed costs, call by call, and say why they differ."""
+    """Compare computed with billed costs, call by call, and say why they differ.
+
+    The difference is what was to be paid less what was computed. With a key of your own at a
+    provider that is what the provider asked, and not what OpenRouter billed.
+    """
     with read_with_progress(db, since, until, archive=archive) as read:
         audited = cost_audit(read, db).collect()
     if by is Key.CALL:

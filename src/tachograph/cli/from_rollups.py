@@ -55,4 +55,7 @@ def made_of_rollups(
             raise typer.BadParameter(f"rollups have only {known}", param_hint="--where")
         frame = frame.filter(condition)
     stderr.print("from rollups: whole hours; quantiles within 1 %, from histograms")
-    return made(kind, frame, None, "histogram", db).collect()
+    found = made(kind, frame, None, "histogram", db).collect()
+    if found.is_empty():
+        stderr.print("no rollups of this period: `tachograph rollup` makes them")
+    return found

@@ -119,9 +119,10 @@ def show_report(
         show(shown, form, headings=HEADINGS[kind], title=title, spare=SPARE)
     else:
         _show_summary(report, shown, form, title)
-    if top is None and len(shown) < len(report):
+    if for_people and len(shown) < len(report):
         hidden = counted(len(report) - len(shown), "line")
-        stderr.print(f"{hidden} more: --top {len(report)} shows all")
+        sums = "" if kind in HEADINGS or len(shown) == 1 else ", which the sums are of"
+        stderr.print(f"{hidden} more: --top {len(report)} shows all{sums}")
 
 
 def _show_summary(report: Any, shown: Any, form: Format, title: str | None) -> None:
