@@ -160,3 +160,22 @@ def test_no_key_is_kept_anywhere(
     assert_without_keys("".join(span.to_json() for span in spans).encode(), "spans")
     logged = [record for record in caplog.records if record.name.startswith("tachograph")]
     assert_without_keys("".join(map(caplog.handler.format, logged)).encode(), "logs")
+
+
+@pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER "])
+def test_a_gateways_own_key_is_not_kept_where_it_is_repeated(tmp_path: Path, scheme: str) -> None:
+    file = tmp_path / "calls.db"
+    key = "key-of-a-gateway"
+    refusal = httpx.Response(401, json={"error": {"code": 401, "message": f"{key} is not valid"}})
+    with (
+        Recorder(f"sqlite:///{file}") as recorder,
+        httpx.Client(
+            transport=RecordingTransport(recorder, httpx.MockTransport(lambda _: refusal))
+        ) as client,
+    ):
+        url = "https://openrouter.ai/api/v1/chat/completions"
+        client.post(url, headers={"authorization": f"{scheme} {key}"}, json={"model": "a/b"})
+    with sqlite3.connect(file) as connection:
+        (message,) = connection.execute("SELECT error_message FROM calls").fetchone()
+    connection.close()
+    assert message == "[redacted] is not valid"

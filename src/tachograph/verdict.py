@@ -72,7 +72,7 @@ def _without_key(failure: Failure, request: Any) -> Failure:
     """Some gateways repeat in their message the key that they refuse."""
     message = failure.error_message
     for name in ("authorization", "x-api-key"):
-        key = request.headers.get(name, "").removeprefix("Bearer ").strip()
+        key = request.headers.get(name, "").strip().rpartition(" ")[2]  # without "Bearer"
         if message and len(key) >= 8:
             message = message.replace(key, "[redacted]")
     return failure._replace(error_message=message)

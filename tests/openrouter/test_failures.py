@@ -79,6 +79,11 @@ def test_what_is_no_error_object(error: bytes | None) -> None:
     assert (failure.error_type, failure.error_code) == ("provider_unavailable", None)
 
 
+def test_a_code_beyond_all_measure_is_no_status() -> None:
+    error = json.dumps({"code": "4" * 5000}).encode()
+    assert failure_of(200, error)[:2] == ("provider_error", "4" * 64)
+
+
 def test_an_error_that_is_a_text() -> None:
     assert failure_of(400, b'"no such model"') == ("invalid_request", None, "no such model")
 

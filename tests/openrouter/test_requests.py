@@ -164,6 +164,14 @@ def test_what_is_no_json_object(body: bytes) -> None:
     assert read_request(body) is None
 
 
+@pytest.mark.parametrize("mark", ["sk-or-v1-", "gsk_", "AIza", "xai-", "hf_"])
+def test_a_key_is_no_word(mark: str) -> None:
+    key = f"{mark}{'0123456789abcdef' * 2}"
+    facts = read_request(json.dumps({"reasoning_effort": key, "response_format": key}).encode())
+    assert facts is not None
+    assert (facts.reasoning_effort, facts.response_format) == (None, None)
+
+
 def test_half_an_emoji_does_not_hide_the_rest() -> None:
     facts = read(rb'{"model":"a/b","messages":[{"content":"\ud83d"}],"user":"u\ud83d"}')
     assert facts.model == "a/b"

@@ -194,6 +194,6 @@ def _read(error: bytes | None) -> dict[str, Any]:
 
 
 def _number(code: Any) -> int | None:
-    if isinstance(code, str) and code.isdecimal():
+    if isinstance(code, str) and len(code) == 3 and code.isdecimal():
         code = int(code)
     return code if isinstance(code, int) and 400 <= code <= 599 else None

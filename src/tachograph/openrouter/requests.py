@@ -109,7 +109,7 @@ def _word(value: Any) -> str | None:
     """A single word that is no key; None for anything else."""
     if not isinstance(value, str) or not _WORD.fullmatch(value):
         return None
-    return value if "sk-" not in value or redact(value) == value else None
+    return value if redact(value) == value else None
 
 
 def _nothing(facts: RequestFacts, name: str, raw: msgspec.Raw) -> None:
