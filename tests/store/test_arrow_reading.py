@@ -159,3 +159,17 @@ def test_the_extra_is_there_where_all_is_required() -> None:
     for name in ("adbc_driver_sqlite", "adbc_driver_postgresql", "pyarrow"):
         if importlib.util.find_spec(name) is None:
             missing(f"{name} is not installed")
+
+
+def test_a_backslash_is_itself_whatever_the_server_is_set_to(postgres_url: str) -> None:
+    pytest.importorskip("adbc_driver_postgresql")
+    engine = open_engine(postgres_url)
+    upgrade(engine)
+    store(engine, *[{"name": "a\\b" if n % 2 else "' OR true --"} for n in range(20)])
+    engine.dispose()
+    url = f"{postgres_url}?options=-cstandard_conforming_strings%3Doff"
+    for name, rows in (("a\\b", 10), ("\\' OR true --", 0)):
+        these = queries.select_calls(["id"], [queries.compare("name", "==", name)])
+        with arrow_streams(url, these) as streams:
+            assert streams is not None
+            assert rows_in(streams) == rows

@@ -107,7 +107,10 @@ def _request(driver: str, engine: Engine, statement: sa.Select[Any]) -> dict[str
     else:
         uri, first = (
             _conninfo(engine),
-            ["SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"],
+            [
+                "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY",
+                "SET LOCAL standard_conforming_strings = on",  # or a backslash means something
+            ],
         )
     return {"driver": driver, "uri": uri, "first": first, "sql": _cut(engine, statement)}
 
