@@ -12,14 +12,17 @@ from decimal import Decimal
 from pathlib import Path
 from uuid import UUID
 
+import httpx
 import polars as pl
 import pytest
 
+from tachograph import Recorder, instrument
 from tachograph.analytics import read_calls
 from tachograph.core.ids import uuid7
 from tachograph.store.database import open_engine
 from tachograph.store.insert import Inserter, Ledger
 from tachograph.store.schema import REVISION, calls
+from tachograph.testing import FakeOpenRouter
 from tests.analytics.rows import NOON, row
 from tests.cli.conftest import Run, stored
 
@@ -141,6 +144,22 @@ def test_show_of_an_unknown_id_is_an_error(tachograph: Run, db: str) -> None:
         "tachograph: no call, operation, generation or trace has the id gen-1-none in SQL; "
         "name the archive with --archive, if there is one\n"
     )
+
+
+def test_status_tells_what_waits_for_a_server_that_is_away(
+    tachograph: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TACHOGRAPH_JOURNAL_DIR", str(tmp_path))
+    url = "postgresql://someone@127.0.0.1:1/calls"
+    with (
+        FakeOpenRouter() as server,
+        Recorder(url, base_urls=[server.base_url]) as recorder,
+        instrument(httpx.Client(), recorder) as client,
+    ):
+        client.get(f"{server.base_url}/models")
+    ran = tachograph("status", "--db", url)
+    assert ran.err.startswith("what waits for the database: 1 journal of ")
+    assert (ran.out, ran.status) == ("", 1)
 
 
 def test_status_is_the_ledger(tachograph: Run, db: str, tmp_path: Path) -> None:

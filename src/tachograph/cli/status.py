@@ -8,11 +8,13 @@ import typer
 
 from tachograph.cli.options import DEFAULT_DB, Db, Format, OutputFormat
 from tachograph.cli.output import Rows, show, stderr, write_json
+from tachograph.cli.values import counted
+from tachograph.errors import StoreError
 from tachograph.settings import Settings
 from tachograph.store import migrate
 from tachograph.store.database import without_secret
 from tachograph.store.folder import journal_folder
-from tachograph.store.ledger import read_ledger
+from tachograph.store.ledger import read_heads, read_ledger
 from tachograph.store.reading import reading
 
 
@@ -22,9 +24,16 @@ def status(db: Db = DEFAULT_DB, form: OutputFormat = Format.TABLE) -> None:
     Made are the calls that ended; those that wait are in the journals.
     """
     folder = journal_folder(db, Settings.of(url=db).journal_dir)
-    with reading(db) as engine:
-        revision = migrate.current(engine)
-        ledger = read_ledger(engine, folder)
+    try:
+        with reading(db) as engine:
+            revision = migrate.current(engine)
+            ledger = read_ledger(engine, folder)
+    except StoreError:
+        if heads := read_heads(folder):
+            size = sum(head.size for head in heads)
+            journals = f"{counted(len(heads), 'journal')} of {counted(size, 'byte')}"
+            stderr.print(f"what waits for the database: {journals} in {folder}", soft_wrap=True)
+        raise
     total = ledger.total
     facts = {
         "database": without_secret(db),
