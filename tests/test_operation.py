@@ -15,6 +15,10 @@ def test_whatever_names_an_operation_is_text() -> None:
     assert json.loads(operation.tags or "") == {"5": 5, "team": None, "list": "[1]"}
 
 
+def test_a_session_is_no_longer_than_what_an_index_holds() -> None:
+    assert Operation(None, "s" * 10_000, None, None).session_id == "s" * 256
+
+
 def test_calls_beyond_what_the_column_holds_have_its_last_number() -> None:
     operation = Operation(None, None, None, None)
     operation._attempts = MOST_ATTEMPTS - 1

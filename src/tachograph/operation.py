@@ -50,7 +50,7 @@ class Operation:
         tags: Mapping[str, Any] | None,
     ) -> None:
         self.name = None if name is None else fit(str(name))
-        self.session_id = None if session is None else fit(str(session))
+        self.session_id = None if session is None else fit(str(session))[:256]
         self.user_id = None if user is None else fit(str(user))
         self.tags = None
         if tags:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import sqlite3
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from tachograph.store.ledger import read_ledger
 from tachograph.store.prices import PriceBook
 from tachograph.store.replay import replay
 from tachograph.store.rows import RowMaker
+from tachograph.store.set_aside import store_all
 from tests.store.test_journal import call, die
 
 RECORDER = uuid7(1)
@@ -170,3 +172,14 @@ def test_a_refused_call_is_counted_once_however_often_its_journal_is_taken_up(
     assert place.account() == (3, 2, 0, {"unstorable": 1})
     with place.engine.connect() as connection:
         assert connection.execute(sa.text("SELECT count(*) FROM journal_dead")).scalar() == 1
+
+
+def test_what_is_too_large_for_an_index_stops_no_other_call(postgres_url: str) -> None:
+    engine = open_engine(postgres_url)
+    migrate.upgrade(engine)
+    calls = [call(1), call(2, session_id=secrets.token_hex(10_000)), call(3)]
+    ledger = Ledger(RECORDER, 1, 2, 3, {})
+    rows = RowMaker(read_usage, PriceBook(engine), NoSpans()).rows(calls)
+    added = store_all(Inserter(engine), rows, ledger, calls)
+    engine.dispose()
+    assert (added, ledger.dropped) == (2, {"unstorable": 1})

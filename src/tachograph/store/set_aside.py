@@ -29,13 +29,17 @@ def store_all(
     """
     try:
         return inserter.store(rows, ledger, calls)
-    except _REFUSALS as exc:
-        cause: Exception = exc
+    except Exception as exc:
+        if not _is_refusal(exc):
+            raise
+        cause = exc
     added = 0
     for call, row in zip(calls, rows, strict=True):
         try:
             added += inserter.store([row], ledger, [call])
-        except _REFUSALS as exc:
+        except Exception as exc:
+            if not _is_refusal(exc):
+                raise
             cause = exc
             # without its content, which nobody would look for there
             record = msgspec.msgpack.encode(msgspec.structs.replace(call, content=None))
@@ -43,3 +47,9 @@ def store_all(
     inserter.store((), ledger)
     logger.error("tachograph: calls that cannot be stored are in journal_dead: %s", cause)
     return added
+
+
+def _is_refusal(error: Exception) -> bool:
+    """Whether the row is to blame: it would be refused again."""
+    too_large = str(getattr(getattr(error, "orig", None), "sqlstate", "")).startswith("54")
+    return too_large or isinstance(error, _REFUSALS)  # 54: for an index, for instance
