@@ -137,3 +137,13 @@ def test_keys_are_told_apart_only_when_asked_and_never_shown() -> None:
     assert one != Targets((), "salt").key_hash(headers)
     assert one != salted.key_hash({b"authorization": b"Bearer sk-or-v1-other"})
     assert salted.key_hash({}) is None
+
+
+def test_what_is_not_recorded_is_told_once_to_who_looks_for_it(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("DEBUG", "tachograph")
+    targets = Targets([])
+    for _ in range(2):
+        assert targets.find(httpx.URL("http://127.0.0.1:1/v1/secret?key=secret")) is None
+    assert caplog.messages == ["calls to http://127.0.0.1 are not recorded: no base URL is theirs"]

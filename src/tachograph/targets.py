@@ -6,6 +6,7 @@ The answers are remembered, since a program calls few URLs and has few clients.
 from __future__ import annotations
 
 import hmac
+import logging
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from tachograph.openrouter.endpoints import Dialect
+
+logger = logging.getLogger("tachograph")
 
 _MOST = 4096
 _PORTS = {"https": 443, "http": 80}
@@ -93,6 +96,7 @@ class Targets:
                 return _target(host, port, path[len(base.path) :])
         if host == "openrouter.ai" or host.endswith(".openrouter.ai"):
             return _target(host, port, path)
+        logger.debug("calls to %s://%s are not recorded: no base URL is theirs", scheme, host)
         return None
 
 
