@@ -512,3 +512,23 @@ def test_only_the_owner_may_read_it(folder: Path) -> None:
     assert folder.stat().st_mode & 0o777 == 0o700
     assert journal._segments[0].path.stat().st_mode & 0o777 == 0o600
     journal.close([])
+
+
+def test_the_writer_gives_way_to_a_caller_that_writes(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = Journal(folder, RECORDER, 1)
+    gave_way: list[float] = []
+    monkeypatch.setattr("tachograph.store.journal.sleep", gave_way.append)
+    journal.give_way()
+    assert not gave_way
+    written = segment.Segment.write
+
+    def write(self: segment.Segment, record: bytes) -> None:
+        journal.give_way()  # as the writer's thread does while this caller is within its write
+        written(self, record)
+
+    monkeypatch.setattr(segment.Segment, "write", write)
+    journal.append(call(1))
+    assert len(gave_way) == 1
+    die(journal)

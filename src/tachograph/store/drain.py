@@ -50,7 +50,7 @@ class Drain:
         self._engine = open_engine(url, busy_seconds=BUSY_SECONDS)
         self._journal = journal
         self._ledger = ledger
-        self._row_maker = RowMaker(read_usage, PriceBook(self._engine), spans)
+        self._row_maker = RowMaker(read_usage, PriceBook(self._engine), spans, journal.give_way)
         self._inserter: Inserter | None = None  # None: the database is not open yet
         self._batch: list[Pending] = []
         self._rows: list[Row] = []

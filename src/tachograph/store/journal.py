@@ -7,6 +7,7 @@ dead are taken up by whoever locks them next. A segment goes when all its record
 from __future__ import annotations
 
 import threading
+from time import sleep
 from typing import TYPE_CHECKING
 
 from tachograph.errors import JournalError
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from tachograph.core.records import Call
 
+_GIVE_WAY_SECONDS = 5e-5
 SEGMENT_BYTES = 8 << 20
 MAX_BYTES = 1 << 30
 
@@ -123,6 +125,15 @@ class Journal:
             segment.sync(end)
 
     # --- the writer's thread ---
+
+    def give_way(self) -> None:
+        """Lets a caller go first that is writing now.
+
+        A write gives the interpreter's lock away, and a thread that is at work would keep it for
+        five milliseconds, while the caller waits for it.
+        """
+        if self._lock.locked():
+            sleep(_GIVE_WAY_SECONDS)
 
     def take(self, most: int) -> list[Pending]:
         """The calls that have waited longest, at most so many; `settled` gives them back."""

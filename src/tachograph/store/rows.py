@@ -37,12 +37,18 @@ class RowMaker:
     """Reads, prices and traces calls, and gives their rows.
 
     `read_usage` and `spans` are handed down from the rooms that know OpenRouter and OpenTelemetry.
+    `give_way` is called after each row, where others may wait for the interpreter.
     """
 
     def __init__(
-        self, read_usage: Callable[[Call], Usage | None], prices: PriceBook, spans: Spans
+        self,
+        read_usage: Callable[[Call], Usage | None],
+        prices: PriceBook,
+        spans: Spans,
+        give_way: Callable[[], None] | None = None,
     ) -> None:
         self._read_usage = read_usage
+        self._give_way = give_way
         self._prices = prices
         self._spans = spans
 
@@ -56,6 +62,8 @@ class RowMaker:
             if job is not None and call.request_model is None:
                 call = replace(call, request_model=job.model)
             rows.append(self._row(call, job is not None and job.repeated_by(call)))
+            if self._give_way is not None:
+                self._give_way()
         return rows
 
     def _row(self, call: Call, is_repeated: bool) -> Row:
