@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tachograph.core.ids import uuid7
@@ -146,7 +146,6 @@ def test_what_is_not_stored_stays_when_the_journal_is_closed(folder: Path) -> No
     assert One(folder).ended == [call(1)]
 
 
-@settings(deadline=None)  # it writes files
 @given(lost=st.integers(0, 400))
 def test_a_torn_tail_loses_nothing_before_it(
     tmp_path_factory: pytest.TempPathFactory, lost: int
@@ -169,7 +168,6 @@ def test_a_torn_tail_loses_nothing_before_it(
     found.delete()
 
 
-@settings(deadline=None)  # it writes files
 @given(at=st.integers(HEAD_BYTES, HEAD_BYTES + 200), flip=st.integers(1, 255))
 def test_damage_is_told_and_what_follows_is_read(
     tmp_path_factory: pytest.TempPathFactory, at: int, flip: int
@@ -240,7 +238,6 @@ def test_a_full_disk_keeps_calls_in_memory_and_the_file_whole(folder: Path) -> N
     found.delete()
 
 
-@settings(deadline=None)  # it writes files
 @given(batches=st.lists(st.tuples(st.integers(0, 40), st.integers(0, 30)), max_size=12))
 def test_calls_beyond_memory_wait_in_the_files_in_their_order(
     tmp_path_factory: pytest.TempPathFactory, batches: list[tuple[int, int]]
