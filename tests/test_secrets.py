@@ -162,11 +162,15 @@ def test_no_key_is_kept_anywhere(
     assert_without_keys("".join(map(caplog.handler.format, logged)).encode(), "logs")
 
 
+@pytest.mark.parametrize("before", ["", "x" * 490])  # the message is cut within the key
 @pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER "])
-def test_a_gateways_own_key_is_not_kept_where_it_is_repeated(tmp_path: Path, scheme: str) -> None:
+def test_a_gateways_own_key_is_not_kept_where_it_is_repeated(
+    tmp_path: Path, scheme: str, before: str
+) -> None:
     file = tmp_path / "calls.db"
     key = "key-of-a-gateway"
-    refusal = httpx.Response(401, json={"error": {"code": 401, "message": f"{key} is not valid"}})
+    said = f"{before}{key} is not valid"
+    refusal = httpx.Response(401, json={"error": {"code": 401, "message": said}})
     with (
         Recorder(f"sqlite:///{file}") as recorder,
         httpx.Client(
@@ -178,4 +182,4 @@ def test_a_gateways_own_key_is_not_kept_where_it_is_repeated(tmp_path: Path, sch
     with sqlite3.connect(file) as connection:
         (message,) = connection.execute("SELECT error_message FROM calls").fetchone()
     connection.close()
-    assert message == "[redacted] is not valid"
+    assert message == f"{before}[redacted]" + ("" if before else " is not valid")

@@ -134,6 +134,7 @@ def test_keys_are_told_apart_only_when_asked_and_never_shown() -> None:
     one = salted.key_hash(headers)
     assert one is not None
     assert one == salted.key_hash({b"x-api-key": b"sk-or-v1-1234567890"})
+    assert one == salted.key_hash({b"authorization": b"bearer sk-or-v1-1234567890"})
     assert one != Targets((), "salt").key_hash(headers)
     assert one != salted.key_hash({b"authorization": b"Bearer sk-or-v1-other"})
     assert salted.key_hash({}) is None

@@ -215,4 +215,4 @@ class Lookups:
 
 def _key(headers: Any) -> str | None:
     key: str = headers.get("authorization") or headers.get("x-api-key") or ""
-    return key.removeprefix("Bearer ").strip() or None
+    return key.strip().rpartition(" ")[2] or None  # without "Bearer"

@@ -81,7 +81,7 @@ class Targets:
         if self._salt is None:
             return None
         key = headers.get(b"authorization", headers.get(b"x-api-key", b""))
-        key = key.removeprefix(b"Bearer ").strip()
+        key = key.strip().rpartition(b" ")[2]  # without "Bearer"
         return hmac.digest(self._salt, key, "sha256")[:12].hex() if key else None
 
     def _resolve(

@@ -75,4 +75,7 @@ def _without_key(failure: Failure, request: Any) -> Failure:
         key = request.headers.get(name, "").strip().rpartition(" ")[2]  # without "Bearer"
         if message and len(key) >= 8:
             message = message.replace(key, "[redacted]")
+            cut = next((n for n in range(len(key) - 1, 3, -1) if message.endswith(key[:n])), None)
+            if cut is not None:  # the message was cut within the key
+                message = f"{message[:-cut]}[redacted]"
     return failure._replace(error_message=message)

@@ -95,6 +95,7 @@ class Journal:
             record = pack(END, call)
         except (TypeError, ValueError, OverflowError):  # UnicodeEncodeError is a ValueError
             with self._lock:
+                self._begun.pop(call.id, None)
                 self._count(_UNWRITABLE)
                 self._count(_MADE)
             raise

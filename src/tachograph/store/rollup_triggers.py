@@ -53,7 +53,8 @@ CREATE FUNCTION rollup_note_gaps() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = {schema}, pg_temp AS $$
 BEGIN
     INSERT INTO rollup_gaps (hour_us)
-    SELECT DISTINCT started_us - mod(started_us, {hour}) FROM touched ON CONFLICT DO NOTHING;
+    SELECT DISTINCT started_us - mod(started_us, {hour}) FROM touched
+    ORDER BY 1 ON CONFLICT DO NOTHING; -- in one order, so that two deletions do not lock crosswise
     RETURN NULL;
 END $$;
 CREATE TRIGGER calls_rollup_insert AFTER INSERT ON calls REFERENCING NEW TABLE AS touched
