@@ -128,7 +128,7 @@ class Drain:
     def _open(self) -> Inserter:
         if self._inserter is None:
             migrate.ensure(self._engine)
-            self._inserter = Inserter(self._engine)
+            self._inserter = Inserter(self._engine, self._journal.give_way)
         return self._inserter
 
     def _adopt(self, inserter: Inserter) -> None:

@@ -48,11 +48,15 @@ class Ledger(msgspec.Struct):
 
 
 class Inserter:
-    """Stores batches of rows in one database."""
+    """Stores batches of rows in one database.
 
-    def __init__(self, engine: Engine) -> None:
+    `give_way` is called now and then, where others may wait for the interpreter.
+    """
+
+    def __init__(self, engine: Engine, give_way: Callable[[], None] = lambda: None) -> None:
         self._engine = engine
-        self._add: Callable[[Connection, Sequence[Row]], int] = _insert_rows
+        self._give_way = give_way
+        self._add: Callable[[Connection, Sequence[Row]], int] = self._insert_rows
         if engine.dialect.name == "postgresql":
             from tachograph.store.copying import copy_rows  # psycopg is there only with its extra
 
@@ -73,6 +77,15 @@ class Inserter:
             add_contents(connection, calls)
             if ledger is not None:
                 write_ledger(connection, ledger, added)
+        return added
+
+    def _insert_rows(self, connection: Connection, rows: Sequence[Row]) -> int:
+        added = 0
+        for start in range(0, len(rows), _AT_ONCE):
+            added += connection.exec_driver_sql(
+                _INSERT, list(rows[start : start + _AT_ONCE])
+            ).rowcount
+            self._give_way()
         return added
 
     def set_aside(self, records: Iterable[tuple[str, bytes]], ledger: Ledger) -> None:
@@ -140,9 +153,8 @@ def _is_aside(connection: Connection, recorder_id: bytes, record: bytes) -> bool
         return False
 
 
-def _insert_rows(connection: Connection, rows: Sequence[Row]) -> int:
-    return connection.exec_driver_sql(_INSERT, list(rows)).rowcount
-
+_AT_ONCE = 50
+"""Rows that SQLite is given at once: it takes a millisecond or two."""
 
 _INSERT = str(
     sqlite.insert(calls)
