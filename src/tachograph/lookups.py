@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import msgspec
 
+from tachograph.core.headers import credential
 from tachograph.errors import StoreError
 from tachograph.openrouter.endpoints import root_of
 from tachograph.openrouter.generation import BACK_OFF_SECONDS, PATH, read_generation
@@ -215,4 +216,4 @@ class Lookups:
 
 def _key(headers: Any) -> str | None:
     key: str = headers.get("authorization") or headers.get("x-api-key") or ""
-    return key.strip().rpartition(" ")[2] or None  # without "Bearer"
+    return credential(key) or None

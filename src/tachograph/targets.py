@@ -11,6 +11,7 @@ import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
+from tachograph.core.headers import credential
 from tachograph.errors import SettingsError
 from tachograph.openrouter.endpoints import endpoint_of, job_of, root_of
 from tachograph.openrouter.text import redact
@@ -80,8 +81,7 @@ class Targets:
         """A salted hash that tells API keys apart; None unless a salt was given."""
         if self._salt is None:
             return None
-        key = headers.get(b"authorization", headers.get(b"x-api-key", b""))
-        key = key.strip().rpartition(b" ")[2]  # without "Bearer"
+        key = credential(headers.get(b"authorization", headers.get(b"x-api-key", b"")))
         return hmac.digest(self._salt, key, "sha256")[:12].hex() if key else None
 
     def _resolve(

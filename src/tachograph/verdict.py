@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from tachograph.core.headers import credential
 from tachograph.openrouter.failures import (
     Failure,
     edge_failure,
@@ -72,7 +73,7 @@ def _without_key(failure: Failure, request: Any) -> Failure:
     """Some gateways repeat in their message the key that they refuse."""
     message = failure.error_message
     for name in ("authorization", "x-api-key"):
-        key = request.headers.get(name, "").strip().rpartition(" ")[2]  # without "Bearer"
+        key = credential(request.headers.get(name, ""))
         if message and len(key) >= 8:
             message = message.replace(key, "[redacted]")
             cut = next((n for n in range(len(key) - 1, 3, -1) if message.endswith(key[:n])), None)

@@ -107,8 +107,7 @@ class Capture:
                 reader.chunks += 1
             else:
                 before = reader.chunks
-                for event in self._events.feed(piece):
-                    reader.event(event)
+                self._read_events(self._events, piece, now_ns)
                 if reader.chunks == before + 1 and self._events.at_rest:
                     likeness.learn(piece)
         elif self.undecodable is None:

@@ -1,4 +1,4 @@
-"""The headers of a response, by name."""
+"""What headers say: by name, the wait that was asked for, the key."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Mapping
 from email.utils import parsedate_to_datetime
 from time import time
+from typing import AnyStr
 
 
 def by_name(headers: Iterable[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
@@ -19,6 +20,12 @@ def by_name(headers: Iterable[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
         lower = name.lower()
         named[lower] = value if lower not in named else named[lower] + b"," + value
     return named
+
+
+def credential(header: AnyStr) -> AnyStr:
+    """The key in an `Authorization` or `x-api-key` header, without its scheme; empty for none."""
+    words = header.split()
+    return words[-1] if words else header[:0]
 
 
 def retry_after_seconds(named: Mapping[bytes, bytes]) -> float | None:

@@ -45,7 +45,7 @@ class RowMaker:
         read_usage: Callable[[Call], Usage | None],
         prices: PriceBook,
         spans: Spans,
-        give_way: Callable[[], None] | None = None,
+        give_way: Callable[[], None] = lambda: None,
     ) -> None:
         self._read_usage = read_usage
         self._give_way = give_way
@@ -62,8 +62,7 @@ class RowMaker:
             if job is not None and call.request_model is None:
                 call = replace(call, request_model=job.model)
             rows.append(self._row(call, job is not None and job.repeated_by(call)))
-            if self._give_way is not None:
-                self._give_way()
+            self._give_way()
         return rows
 
     def _row(self, call: Call, is_repeated: bool) -> Row:
