@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from decimal import Decimal
+from itertools import count
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,20 +13,26 @@ from typing import Any
 import polars as pl
 import pytest
 import sqlalchemy as sa
+from msgspec.structs import replace
 from polars.testing import assert_frame_equal
 
+from tachograph.analytics import audit as audit_module
 from tachograph.analytics.audit import (
     AUDIT,
     TOLERANCE,
+    UNPRICED,
     audit_by,
+    audit_totals,
     cost_audit,
     differing,
+    differing_and_totals,
     unexplained_share,
 )
 from tachograph.analytics.frames import read_calls, scan_calls
 from tachograph.analytics.reasons import AuditedCall, find_reason
+from tachograph.analytics.scanning import explain_sql
 from tachograph.core.pricing import compute
-from tachograph.core.records import Price, PriceOverride
+from tachograph.core.records import Price, PriceOverride, Usage
 from tachograph.core.units import microseconds
 from tachograph.openrouter.usage import read_usage
 from tachograph.store.database import open_engine, write_transaction
@@ -232,6 +239,41 @@ def test_sums(engine: sa.Engine) -> None:
     assert unexplained_share(audit) == usd("0.0118") / usd("0.0133")
 
 
+def test_an_audit_in_parts_has_the_sums_of_the_whole(
+    engine: sa.Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store(engine, *(row(case) for case in CASES.values()))
+    whole = cost_audit(read_calls(engine), engine)
+    monkeypatch.setattr(audit_module, "BATCH_ROWS", 5)
+    lazy = cost_audit(scan_calls(engine), engine)
+    assert_frame_equal(lazy.collect(), whole, check_row_order=False)
+    calls, parts = differing_and_totals(lazy)
+    assert_frame_equal(calls, differing(whole))
+    for totals in (parts, audit_totals(lazy).collect()):
+        for key in ("reason", "model", "provider"):
+            assert_frame_equal(audit_by(totals, key), audit_by(whole, key))
+        assert unexplained_share(totals) == unexplained_share(whole)
+
+
+def test_only_what_is_asked_of_an_audit_is_read(engine: sa.Engine) -> None:
+    url = f"sqlite:///{engine.url.database}"
+    (sql,) = explain_sql(audit_by(cost_audit(scan_calls(url), url), "reason"))
+    columns = sql.partition("FROM")[0]
+    assert "parameters" in columns
+    assert not [name for name in ("id,", "generation_id", *UNPRICED) if f"calls.{name}" in columns]
+    (sql,) = explain_sql(cost_audit(scan_calls(url), url).select("difference_usd"))
+    assert "parameters" not in sql
+
+
+@pytest.mark.parametrize("name", sorted(UNPRICED))
+def test_what_an_audit_does_not_look_at_has_no_price(name: str) -> None:
+    rates = [name for name, kind in Price.__annotations__.items() if kind == "Decimal | None"]
+    all_different = dict(zip(rates, map(Decimal, count(1)), strict=False)) | {"discount": None}
+    every = replace(Price(model="a/b", valid_from_us=0), **all_different)
+    usage = Usage(input_tokens=100, output_tokens=100)
+    assert compute(replace(usage, **{name: 7}), every, 0) == compute(usage, every, 0)
+
+
 def test_a_difference_where_nothing_was_to_pay_is_a_share_without_end(engine: sa.Engine) -> None:
     store(engine, row({"billed_usd": "0"}))
     assert unexplained_share(cost_audit(read_calls(engine), engine)) == Decimal("Infinity")
@@ -301,7 +343,6 @@ def test_recorded_calls_whose_tokens_do_not_tell_it_all_have_a_reason() -> None:
             request_model=line["requested_model"],
             response_model=line["model"],
             provider=line["provider"],
-            service_tier=None,
             finish_reason=line["finish_reason"],
             cache_status=None,
             parameters=None,

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from tachograph.analytics.lazy_frames import Wanted, lazy_frame
 from tachograph.analytics.reasons import REASONS, AuditedCall, find_reason
 from tachograph.analytics.schema import CALLS, MONEY
 from tachograph.analytics.sources import Recording, Source
@@ -19,6 +21,8 @@ from tachograph.store.reading import reading
 from tachograph.store.reconciliations import read_totals
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from tachograph.core.records import Price
 
 TOLERANCE = Decimal("1E-9")
@@ -61,18 +65,37 @@ expected - computed. `reason`: why they differ (`reasons.REASONS`), or that they
 which the answer and `/generation` told different bills do not agree, whatever was computed.
 """
 
-_LOOKED_AT = tuple(
-    dict.fromkeys(
-        (
-            *_SHOWN,
-            *Usage.__struct_fields__,
-            "request_model",
-            "response_model",
-            "finish_reason",
-            "cache_status",
-            "parameters",
-        )
-    )
+UNPRICED = frozenset(
+    {
+        "total_tokens",
+        "reasoning_output_tokens",
+        "video_input_tokens",
+        "upstream_input_usd",
+        "upstream_output_usd",
+    }
+)
+"""What no price and no rule looks at, of the counts of a call."""
+
+_USAGE = tuple(name for name in Usage.__struct_fields__ if name not in UNPRICED)
+_FACTS = tuple(
+    name
+    for name in AuditedCall.__struct_fields__
+    if name not in ("usage", "started_us", "expected_usd", "generation_usd")
+)
+_COMPARED = ("is_byok", "billed_usd", "upstream_usd", "computed_usd")
+REASONED_FROM = tuple(dict.fromkeys([*_COMPARED, "model", "started_at", *_FACTS, *_USAGE]))
+"""The columns of calls that the reason of a difference is found in."""
+
+BATCH_ROWS = 50_000
+"""Calls that are in memory at a time."""
+
+_SUMS = (
+    "calls",
+    "differing",
+    "billed_usd",
+    "computed_usd",
+    "difference_usd",
+    "absolute_difference_usd",
 )
 
 
@@ -82,7 +105,26 @@ def cost_audit(calls: Frame, source: Source, *, tolerance: Decimal = TOLERANCE) 
     `source` is where the calls come from: it also has the prices, which tell the reason. The
     columns are AUDIT. Calls of which neither a bill nor a computed cost is known are left out.
     """
-    return same_kind(calls, lambda frame: _audited(frame, source, tolerance))
+    return same_kind(
+        calls,
+        lambda frame: lazy_frame(_Audit(frame, source, tolerance), AUDIT, name="cost audit"),
+    )
+
+
+def audit_totals(audit: Frame) -> Frame:
+    """The sums of an audit for each model, provider and reason.
+
+    `audit_by` and `unexplained_share` make of these few rows what they make of the audit, which
+    then never has to be in memory as a whole.
+    """
+    return same_kind(
+        audit,
+        lambda frame: (
+            _as_sums(frame)
+            .group_by("model", "provider", "reason")
+            .agg(known_sum(pl.col(*_SUMS, "expected_usd")))
+        ),
+    )
 
 
 def audit_by(audit: Frame, key: str) -> Frame:
@@ -92,19 +134,12 @@ def audit_by(audit: Frame, key: str) -> Frame:
     `difference_usd`, and `absolute_difference_usd`, in which too much and too little do not
     cancel out.
     """
-    difference = pl.col("difference_usd")
     return same_kind(
         audit,
         lambda frame: (
-            frame.group_by(key)
-            .agg(
-                pl.len().cast(pl.Int64).alias("calls"),
-                (pl.col("reason") != AGREES).sum().cast(pl.Int64).alias("differing"),
-                known_sum(pl.col("billed_usd")).alias("billed_usd"),
-                known_sum(pl.col("computed_usd")).alias("computed_usd"),
-                known_sum(difference).alias("difference_usd"),
-                known_sum(difference.abs()).alias("absolute_difference_usd"),
-            )
+            _as_sums(frame)
+            .group_by(key)
+            .agg(known_sum(pl.col(_SUMS)))
             .sort(
                 ["absolute_difference_usd", "calls", key],
                 descending=[True, True, False],
@@ -119,40 +154,84 @@ def differing(audit: Frame) -> Frame:
     return same_kind(audit, lambda frame: frame.filter(pl.col("reason") != AGREES).sort("id"))
 
 
+def differing_and_totals(audit: pl.LazyFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """What `differing` and `audit_totals` give, of an audit that is read once, part by part."""
+    parts = [
+        (differing(part), audit_totals(part))
+        for part in audit.collect_batches(chunk_size=BATCH_ROWS)
+    ]
+    empty = AUDIT.to_frame()
+    calls, totals = zip((empty, audit_totals(empty)), *parts, strict=True)
+    return pl.concat(calls).sort("id"), pl.concat(totals)
+
+
 def unexplained_share(audit: pl.DataFrame) -> Decimal:
     """The unexplained differences, each without its sign, as a share of what was expected.
 
     0 when there are none; infinite when nothing was expected and something differs.
     """
-    unexplained = audit.filter(reason="unexplained")["difference_usd"].to_list()
-    differing = sum((abs(usd) for usd in unexplained if usd is not None), Decimal(0))
-    expected = sum((usd for usd in audit["expected_usd"].to_list() if usd is not None), Decimal(0))
-    if not differing:
+    sums = _as_sums(audit.lazy())
+    unexplained, expected = (
+        sums.select(
+            pl.col("absolute_difference_usd").filter(reason="unexplained").sum(),
+            pl.col("expected_usd").sum(),
+        )
+        .collect()
+        .row(0)
+    )
+    if not unexplained:
         return Decimal(0)
-    return differing / expected if expected else Decimal("Infinity")
+    share: Decimal = unexplained / expected if expected else Decimal("Infinity")
+    return share
 
 
-def _audited(frame: pl.LazyFrame, source: Source, tolerance: Decimal) -> pl.LazyFrame:
+def _as_sums(audit: pl.LazyFrame) -> pl.LazyFrame:
+    """An audit as if each call were a sum of one; totals are sums already."""
+    if "calls" in audit.collect_schema():
+        return audit
+    return audit.with_columns(
+        calls=pl.lit(1, pl.Int64),
+        differing=(pl.col("reason") != AGREES).cast(pl.Int64),
+        absolute_difference_usd=pl.col("difference_usd").abs(),
+    )
+
+
+@dataclass(frozen=True)
+class _Audit:
+    """Reads calls, and says of each what is to be said."""
+
+    calls: pl.LazyFrame
+    source: Source
+    tolerance: Decimal
+
+    def __call__(self, wanted: Wanted) -> Iterator[pl.DataFrame]:
+        prices, totals = _read(self.source)
+        known = pl.col("billed_usd").is_not_null() | pl.col("computed_usd").is_not_null()
+        needed = {*_COMPARED, *(name for name in wanted.needed if name in CALLS)}
+        if "reason" in wanted.needed:
+            needed |= set(REASONED_FROM)
+        if totals:
+            needed.add("id")
+        calls = self.calls.filter(known).select(name for name in CALLS if name in needed)
+        for part in calls.collect_batches(chunk_size=BATCH_ROWS):
+            compared = _compared(part, totals)
+            if "reason" in wanted.needed:
+                compared = _with_reasons(compared, prices, self.tolerance)
+            yield compared.select(wanted.needed)
+
+
+def _compared(calls: pl.DataFrame, totals: dict[str, Decimal]) -> pl.DataFrame:
+    """The calls with what was to be paid, and what was computed too little."""
+    told = [totals.get(id_) for id_ in calls["id"]] if totals else [None] * len(calls)
     expected = pl.when("is_byok").then("upstream_usd").otherwise("billed_usd")
-    compared = (
-        frame.select(_LOOKED_AT)
-        .filter(pl.col("billed_usd").is_not_null() | pl.col("computed_usd").is_not_null())
-        .with_columns(expected_usd=expected)
-        .with_columns(difference_usd=pl.col("expected_usd") - pl.col("computed_usd"))
-    )
-    return compared.map_batches(
-        lambda calls: _with_reasons(calls, source, tolerance),
-        schema=AUDIT,
-        predicate_pushdown=False,
-        projection_pushdown=False,
-        slice_pushdown=False,
-    )
+    return calls.with_columns(
+        pl.Series("generation_usd", told, MONEY), expected_usd=expected
+    ).with_columns(difference_usd=pl.col("expected_usd") - pl.col("computed_usd"))
 
 
-def _with_reasons(calls: pl.DataFrame, source: Source, tolerance: Decimal) -> pl.DataFrame:
-    prices, totals = _read(source)
-    generation = pl.Series("generation_usd", [totals.get(id_) for id_ in calls["id"]], dtype=MONEY)
-    calls = calls.with_columns(generation)
+def _with_reasons(
+    calls: pl.DataFrame, prices: dict[str | None, list[Price]], tolerance: Decimal
+) -> pl.DataFrame:
     difference = pl.col("difference_usd")
     differs = calls.select(
         difference.is_null() | (difference.abs() > tolerance) | _restated(tolerance)
@@ -162,7 +241,7 @@ def _with_reasons(calls: pl.DataFrame, source: Source, tolerance: Decimal) -> pl
         differs.arg_true(), calls.filter(differs).iter_rows(named=True), strict=True
     ):
         reasons[at] = find_reason(_call(row), prices[row["model"]], tolerance)
-    return calls.with_columns(pl.Series("reason", reasons, dtype=REASON)).select(AUDIT.names())
+    return calls.with_columns(pl.Series("reason", reasons, dtype=REASON))
 
 
 def _restated(tolerance: Decimal) -> pl.Expr:
@@ -183,11 +262,9 @@ def _read(source: Source) -> tuple[dict[str | None, list[Price]], dict[str, Deci
 
 def _call(row: dict[str, Any]) -> AuditedCall:
     return AuditedCall(
-        usage=Usage(**{name: row[name] for name in Usage.__struct_fields__}),
+        usage=Usage(**{name: row[name] for name in _USAGE}),
         started_us=microseconds(row["started_at"]),
-        **{
-            name: row[name]
-            for name in AuditedCall.__struct_fields__
-            if name not in ("usage", "started_us")
-        },
+        expected_usd=row["expected_usd"],
+        generation_usd=row["generation_usd"],
+        **{name: row[name] for name in _FACTS},
     )

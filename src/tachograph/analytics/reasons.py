@@ -68,7 +68,6 @@ class AuditedCall(msgspec.Struct, frozen=True, kw_only=True):
     request_model: str | None
     response_model: str | None
     provider: str | None
-    service_tier: str | None
     finish_reason: str | None
     cache_status: str | None
     parameters: str | None

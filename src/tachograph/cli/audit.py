@@ -8,11 +8,28 @@ from typing import Annotated
 
 import typer
 
-from tachograph.analytics.audit import audit_by, cost_audit, differing, unexplained_share
+from tachograph.analytics.audit import (
+    audit_by,
+    audit_totals,
+    cost_audit,
+    differing_and_totals,
+    unexplained_share,
+)
 from tachograph.cli.kinds import AUDIT_COLUMNS
 from tachograph.cli.options import DEFAULT_DB, Archive, Db, Format, OutputFormat, Since, Until
 from tachograph.cli.output import show, stderr
 from tachograph.cli.reading import read_with_progress
+
+CALL_COLUMNS = {
+    "id": "call",
+    "model": "model",
+    "provider": "provider",
+    "billed_usd": "billed",
+    "generation_usd": "generation",
+    "computed_usd": "computed",
+    "difference_usd": "difference",
+    "reason": "reason",
+}
 
 
 class Key(StrEnum):
@@ -58,25 +75,18 @@ def audit(
     provider that is what the provider asked, and not what OpenRouter billed.
     """
     with read_with_progress(db, since, until, archive=archive) as read:
-        audited = cost_audit(read, db).collect()
-    if by is Key.CALL:
-        shown = differing(audited)
-        headings = {
-            "id": "call",
-            "model": "model",
-            "provider": "provider",
-            "billed_usd": "billed",
-            "generation_usd": "generation",
-            "computed_usd": "computed",
-            "difference_usd": "difference",
-            "reason": "reason",
-        }
-    else:
-        shown = audit_by(audited, by.value)
-        rest = {name: word for name, word in AUDIT_COLUMNS.items() if name != "reason"}
-        headings = {by.value: by.value} | rest
+        audited = cost_audit(read, db)
+        if by is Key.CALL:
+            shown, totals = differing_and_totals(audited)
+            headings = CALL_COLUMNS
+        else:
+            totals = audit_totals(audited).collect()
+            shown = audit_by(totals, by.value)
+            rest = {name: word for name, word in AUDIT_COLUMNS.items() if name != "reason"}
+            headings = {by.value: by.value} | rest
     show(shown, form, headings=headings)
-    share = unexplained_share(audited)
-    stderr.print(f"unexplained: {share:.4%} of the bill of {len(audited):,} calls")
+    share = unexplained_share(totals)
+    number = totals["calls"].sum()
+    stderr.print(f"unexplained: {share:.4%} of the bill of {number:,} calls")
     if fail_above is not None and share > fail_above:
         raise typer.Exit(1)
