@@ -40,7 +40,7 @@ from tachograph.analytics import (
     scan_calls,
     scan_rollups,
 )
-from tachograph.analytics.rolling import added, rolled
+from tachograph.analytics.hourly import added, rolled
 from tachograph.analytics.rollup_files import write_day
 from tachograph.core.units import microseconds
 from tachograph.testing import generate_calls

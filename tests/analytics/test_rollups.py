@@ -10,7 +10,6 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import polars as pl
-import polars.selectors as cs
 import pytest
 import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
@@ -24,9 +23,6 @@ from tachograph.analytics import (
     by_day,
     by_hour,
     by_model,
-    by_model_and_provider,
-    by_name,
-    by_provider,
     by_session,
     roll_up,
     scan_calls,
@@ -36,46 +32,21 @@ from tachograph.analytics import (
 from tachograph.core.units import microseconds
 from tachograph.errors import StoreError
 from tachograph.store import rollups
-from tachograph.store.database import open_engine, write_transaction
+from tachograph.store.database import open_engine
 from tachograph.store.migrate import upgrade
 from tachograph.store.rollup_triggers import ADVISORY_LOCK
 from tachograph.store.schema import calls
 from tachograph.testing import generate_calls
 from tests.analytics.conftest import Store
+from tests.analytics.rolled import LATER, add, assert_alike, roll, run_sql, some_calls
 from tests.analytics.rows import NOON, row
 
 HOUR = timedelta(hours=1)
-LATER = microseconds(NOON + timedelta(days=10))
-REPORTS = (by_model, by_provider, by_model_and_provider, by_name, by_day)
-
-
-def roll(url: str, **values: Any) -> RolledUp:
-    return roll_up(url, now_us=LATER, **values)
-
-
-def add(url: str, *rows: dict[str, Any]) -> None:
-    engine = open_engine(url)
-    with write_transaction(engine) as connection:
-        connection.execute(calls.insert(), list(rows))
-    engine.dispose()
-
-
-def run_sql(url: str, statement: str) -> None:
-    engine = open_engine(url)
-    with write_transaction(engine) as connection:
-        connection.exec_driver_sql(statement)
-    engine.dispose()
 
 
 def assert_like_the_calls(source: str, folder: Path | None = None) -> None:
-    """What rollups say is what the calls say; floats up to their rounding."""
-    for every in ("hour", "day"):
-        for report in (*REPORTS, *((by_hour,) if every == "hour" else ())):
-            expected = report(scan_calls(source), quantiles="histogram").collect()
-            found = report(scan_rollups(folder or source, every=every)).collect()
-            floats = cs.float()
-            assert_frame_equal(found.select(~floats), expected.select(~floats), check_exact=True)
-            assert_frame_equal(found.select(floats), expected.select(floats), rel_tol=1e-9)
+    """What rollups say is what the calls say."""
+    assert_alike(lambda every: scan_rollups(folder or source, every=every), scan_calls(source))
 
 
 def test_generated_calls_are_rolled_up_exactly(tmp_path: Path) -> None:
@@ -109,32 +80,6 @@ def test_on_each_database(store: Store) -> None:
     run_sql(url, "DELETE FROM calls")
     assert roll(url) == RolledUp(days=0, calls=0, left_hours=0)
     assert by_model(scan_rollups(url)).collect()["calls"].sum() == 4
-
-
-seconds = st.none() | st.sampled_from([0.0, 1e-9, 0.25, 1.5, 1e4]) | st.floats(0, 100)
-tokens = st.none() | st.integers(0, 10**7)
-usd = st.none() | st.integers(-(10**6), 2**63 - 1).map(lambda pico: Decimal(pico).scaleb(-12))
-some_calls = st.lists(
-    st.fixed_dictionaries(
-        {
-            "after": st.integers(0, 50).map(lambda n: timedelta(minutes=n * 47)),
-            "model": st.sampled_from([None, "a", "b"]),
-            "provider": st.sampled_from([None, "P"]),
-            "name": st.sampled_from([None, "n"]),
-            "outcome": st.sampled_from(["completed"] * 3 + ["failed", "abandoned", "refused"]),
-            "stream": st.sampled_from([None, True, True, False]),
-            "cache_status": st.sampled_from([None, None, "HIT"]),
-            "latency_seconds": seconds,
-            "first_token_seconds": seconds,
-            "input_tokens": tokens,
-            "output_tokens": tokens,
-            "spent_picousd": usd,
-            "billed_picousd": usd,
-        }
-    ),
-    min_size=1,
-    max_size=30,
-)
 
 
 @settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow])

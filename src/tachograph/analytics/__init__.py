@@ -54,7 +54,8 @@ if TYPE_CHECKING:
     from tachograph.analytics.repricing import cost_at
     from tachograph.analytics.rolling import RolledUp, roll_up
     from tachograph.analytics.rollup_files import write_rollups
-    from tachograph.analytics.rollup_frames import ROLLUPS, scan_rollups
+    from tachograph.analytics.rollup_frames import scan_rollups
+    from tachograph.analytics.rollup_schema import ROLLUPS
     from tachograph.analytics.scanning import explain_sql
     from tachograph.analytics.schema import CALLS
     from tachograph.analytics.summary import REPORT_COLUMNS, Quantiles, total
@@ -72,7 +73,7 @@ _HOME = {
     "Plot": "plots",
     "Quantiles": "summary",
     "REPORT_COLUMNS": "summary",
-    "ROLLUPS": "rollup_frames",
+    "ROLLUPS": "rollup_schema",
     "RolledUp": "rolling",
     "archive_calls": "archive",
     "audit_by": "audit",

@@ -14,17 +14,14 @@ from pathlib import Path
 import polars as pl
 
 from tachograph.analytics.frames import scan_calls
-from tachograph.analytics.rollup_frames import KEYS, ROLLUPS, SUMMED, Span, read_rows
+from tachograph.analytics.hourly import rolled
+from tachograph.analytics.rollup_frames import stored_rollups
+from tachograph.analytics.rollup_reading import Span
 from tachograph.analytics.rollup_rows import stored_rows
-from tachograph.analytics.summary import call_facts
-from tachograph.analytics.tallies import COUNTED, MEASURES, known_sums, tallies
 from tachograph.core.units import from_microseconds
 from tachograph.store import rollups
 from tachograph.store.rollup_triggers import HOUR_US
 from tachograph.store.writing import writing
-
-BATCH_ROWS = 100_000
-"""Calls that are in memory at a time."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +97,7 @@ def _roll_day(
     period = (from_microseconds(min(hours)), from_microseconds(max(hours) + HOUR_US))
     fresh = rolled(scan_calls(url, *period, archive=archive))
     fresh = fresh.filter(_hour_us().is_in(list(hours)))
-    kept = _stored_day(url, day_us)
+    kept = stored_rollups(url, Span(1, day_us, day_us + rollups.DAY_US))
     before = _calls_of_hours(kept)
     after = _calls_of_hours(fresh)
     lost = {hour for hour in hours if after.get(hour, 0) < before.get(hour, 0)}
@@ -115,40 +112,6 @@ def _roll_day(
             rows = [*stored_rows(1, fresh), *stored_rows(24, whole)]
             rollups.replace(engine, run, day_us, done, rows)
     return sum(after.values()), lost
-
-
-def rolled(calls: pl.LazyFrame) -> pl.DataFrame:
-    """The rollups of these calls, by hour."""
-    names = ["started_at", *KEYS]
-    facts = calls.select(
-        pl.col("started_at").dt.truncate("1h"),
-        pl.col(KEYS).cast(pl.Categorical()),  # numbers are grouped in half the time of text
-        *(fact for fact in call_facts() if fact.meta.output_name() in {*SUMMED, *MEASURES}),
-    )
-    parts = [
-        tallies(part, names, list(SUMMED))
-        for part in facts.collect_batches(chunk_size=BATCH_ROWS, maintain_order=False)
-    ]
-    whole = pl.concat([*parts, pl.DataFrame(schema=COUNTED)], how="diagonal_relaxed")
-    return added(whole.rename({name: name.removeprefix("_") for name in COUNTED}))
-
-
-def added(rows: pl.DataFrame) -> pl.DataFrame:
-    """The same rollups with each combination of hour, keys and bucket once."""
-    if rows.is_empty():
-        return ROLLUPS.to_frame()
-    same = [name for name in ROLLUPS if name not in SUMMED and name != "count"]
-    sums = rows.filter(pl.col("measure").is_null()).group_by(same).agg(known_sums(list(SUMMED)))
-    buckets = rows.filter(pl.col("measure").is_not_null()).group_by(same).agg(pl.col("count").sum())
-    added = pl.concat([sums, buckets], how="diagonal")
-    return added.select(pl.col(name).cast(kind) for name, kind in ROLLUPS.items())
-
-
-def _stored_day(url: str, day_us: int) -> pl.DataFrame:
-    """The rows of a day's hours as they stand in the database."""
-    span = Span(1, day_us, day_us + rollups.DAY_US)
-    parts = read_rows(url, [span], {*ROLLUPS})
-    return pl.concat([ROLLUPS.to_frame(), *parts], how="diagonal").select(ROLLUPS.names())
 
 
 def _calls_of_hours(rows: pl.DataFrame) -> dict[int, int]:

@@ -10,7 +10,9 @@ from pathlib import Path
 
 import polars as pl
 
-from tachograph.analytics.rollup_frames import KEYS, ROLLUPS, Span, read_rows
+from tachograph.analytics.rollup_frames import stored_rollups
+from tachograph.analytics.rollup_reading import Span
+from tachograph.analytics.rollup_schema import KEYS
 from tachograph.core.units import from_microseconds
 from tachograph.store import reading, rollups
 
@@ -26,7 +28,7 @@ def write_rollups(url: str, folder: Path) -> int:
         runs = rollups.runs_of_days(engine)
     stale = [day for day, run in runs.items() if _written_run(folder, day) != run]
     for day in stale:
-        hours, whole = (_rows(url, Span(n, day, day + rollups.DAY_US)) for n in (1, 24))
+        hours, whole = (stored_rollups(url, Span(n, day, day + rollups.DAY_US)) for n in (1, 24))
         write_day(folder, day, hours, whole, run=runs[day])
     return len(stale)
 
@@ -37,11 +39,6 @@ def write_day(
     """Writes the rollups of one day: those of its hours and those of the whole."""
     _write(folder / "hours", day_us, hours, run)
     _write(folder / "days", day_us, whole, run)  # last: it tells the run
-
-
-def _rows(url: str, span: Span) -> pl.DataFrame:
-    parts = read_rows(url, [span], {*ROLLUPS})
-    return pl.concat([ROLLUPS.to_frame(), *parts], how="diagonal").select(ROLLUPS.names())
 
 
 def _write(folder: Path, day_us: int, rows: pl.DataFrame, run: int) -> None:

@@ -8,19 +8,18 @@ a folder of Parquet files that it wrote.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import polars as pl
 
-from tachograph.analytics import histogram
+from tachograph.analytics.current_rollups import CurrentScan, period_of
 from tachograph.analytics.lazy_frames import Wanted, lazy_frame
-from tachograph.analytics.periods import When, instant
-from tachograph.analytics.schema import INSTANT, MONEY
+from tachograph.analytics.periods import When
+from tachograph.analytics.rollup_reading import Asked, Span, asked, read_rows, shaped
+from tachograph.analytics.rollup_schema import ROLLUPS, WHOLE_DAY
+from tachograph.analytics.schema import INSTANT
 from tachograph.analytics.sources import Source, database
-from tachograph.analytics.tallies import MEASURE, MEASURES
-from tachograph.core.units import PICO, microseconds
 from tachograph.errors import StoreError
 from tachograph.store import reading, rollups
 from tachograph.store.rollup_triggers import HOUR_US
@@ -30,43 +29,6 @@ if TYPE_CHECKING:
 
 Every = Literal["hour", "day"]
 
-KEYS = ("model", "provider", "outcome", "name")
-SUMMED: dict[str, pl.DataType] = {
-    "calls": pl.Int64(),
-    "calls_without_cost": pl.Int64(),
-    "input_tokens": pl.Int64(),
-    "output_tokens": pl.Int64(),
-    "cache_read_input_tokens": pl.Int64(),
-    "reasoning_output_tokens": pl.Int64(),
-    "billed_usd": MONEY,
-    "computed_usd": MONEY,
-    "spent_usd": MONEY,
-    "generated_tokens": pl.Int64(),
-    "generation_seconds": pl.Float64(),
-}
-ROLLUPS = pl.Schema(
-    {
-        "started_at": INSTANT,
-        "model": pl.Categorical(),
-        "provider": pl.Categorical(),
-        "outcome": pl.Categorical(),
-        "name": pl.Categorical(),
-        "measure": MEASURE,
-        "bucket": pl.Int16(),
-        "count": pl.Int64(),
-    }
-    | SUMMED
-)
-"""Every column of a frame of rollups, in order.
-
-A row has either sums, and a null `measure`, or how many values of a `measure` (`latency`,
-`first_token`: of completed calls that no cache answered) are in a `bucket` of 1 %. `started_at` is
-the beginning of the hour. Rows may be added up as one likes.
-"""
-
-WHOLE_DAY = "whole_day"
-"""A further column where whole days were asked for: their `started_at` tells no hour."""
-
 
 def scan_rollups(
     source: Source | Path,
@@ -74,6 +36,7 @@ def scan_rollups(
     until: When | None = None,
     *,
     every: Every = "hour",
+    current: bool = False,
 ) -> pl.LazyFrame:
     """Rollups of the hours that lie in [since, until), as a LazyFrame with the schema ROLLUPS.
 
@@ -81,24 +44,22 @@ def scan_rollups(
     from their own rows, of which there are fewer, and says so in a column `whole_day`; the rest of
     the period is in hours. `source` is a database, as for `scan_calls`, or the path of the folder
     that `tachograph rollup --to` wrote. It has what was recorded before the last of these runs.
+
+    `current=True` has of a database what `scan_calls` has now, to the microsecond of `since` and
+    `until`: of hours that no run has seen as they are, the calls are read and added up. Calls
+    that are no longer in the database do not count.
     """
-    now = datetime.now(UTC)
-    first, last = (None if w is None else microseconds(instant(w, now=now)) for w in (since, until))
-    first = None if first is None else first // HOUR_US * HOUR_US
-    spans = _spans(first, last, every)
+    period = period_of(since, until, whole_days=every == "day")
+    schema = pl.Schema(ROLLUPS | {WHOLE_DAY: pl.Boolean()}) if every == "day" else ROLLUPS
+    if current and not isinstance(source, Path):
+        return lazy_frame(CurrentScan(source, period, schema), schema, name="rollups")
+    if current:
+        raise ValueError(f"only a database has calls beside its rollups, {source} has none")
+    first, last = period.since_us, period.until_us
+    spans = _spans(None if first is None else first // HOUR_US * HOUR_US, last, every)
     if isinstance(source, Path):
         return _scan_folder(source, spans, every)
-    schema = pl.Schema(ROLLUPS | {WHOLE_DAY: pl.Boolean()}) if every == "day" else ROLLUPS
     return lazy_frame(_Scan(source, spans, schema), schema, name="rollups")
-
-
-@dataclass(frozen=True)
-class Span:
-    """Rows of so many hours that begin in [since, until), in microseconds; None: no bound."""
-
-    hours: int
-    since_us: int | None
-    until_us: int | None
 
 
 def _spans(since: int | None, until: int | None, every: Every) -> list[Span]:
@@ -125,103 +86,18 @@ class _Scan:
     schema: pl.Schema
 
     def __call__(self, wanted: Wanted) -> Iterator[pl.DataFrame]:
-        needed = set(wanted.needed)
-        sums, buckets = _kinds_wanted(wanted.predicate)
-        for part in read_rows(self.source, self.spans, needed, sums=sums, buckets=buckets):
-            rows = part.with_columns(pl.col("hours").eq(24).alias(WHOLE_DAY))
-            yield rows.select(
-                pl.col(name) if name in rows.columns else pl.lit(None, kind).alias(name)
-                for name, kind in self.schema.items()
-                if name in needed
-            )
+        schema = pl.Schema({name: self.schema[name] for name in wanted.needed})
+        look = asked(wanted)
+        for rows in reading.in_one_state(
+            database(self.source), lambda connection: read_rows(connection, self.spans, look)
+        ):
+            yield shaped(rows, schema)
 
 
-def _kinds_wanted(predicate: pl.Expr | None) -> tuple[bool, bool]:
-    """Whether rows of sums, and rows of buckets, can pass: a plain question for one of them."""
-    parts = [] if predicate is None else [predicate]
-    sums = buckets = True
-    while parts:
-        part = parts.pop()
-        inner = part.meta.pop()
-        if len(inner) == 2 and part.meta.eq(inner[1] & inner[0]):
-            parts += inner
-        elif part.meta.eq(pl.col("measure").is_null()):
-            buckets = False
-        elif part.meta.eq(pl.col("measure").is_not_null()):
-            sums = False
-    return sums, buckets
-
-
-def read_rows(
-    source: Source,
-    spans: Sequence[Span],
-    needed: set[str],
-    *,
-    sums: bool = True,
-    buckets: bool = True,
-) -> Iterator[pl.DataFrame]:
-    """These rows of a database with the columns that are needed, and `hours`."""
-    keys = [name for name in ("started_at", *KEYS) if name in needed]
-    summed = [name for name in SUMMED if name in needed] if sums else []
-    measures = MEASURES if buckets and needed & {"measure", "bucket", "count"} else ()
-    names = ["hours", *keys, *summed]
-    stored = [_stored(name) for name in names] + [f"{measure}_histogram" for measure in measures]
-    where = [rollups.between(span.hours, span.since_us, span.until_us) for span in spans]
-    statement = rollups.select_rollups(stored, [rollups.any_of(where)])
-    for columns in reading.column_chunks(database(source), statement):
-        kinds = {name: _KINDS.get(name, pl.Int64()) for name in names}
-        rows = pl.DataFrame(
-            [
-                pl.Series(name, values, dtype=kinds[name])
-                for name, values in zip(names, columns, strict=False)
-            ]
-        ).with_columns(_declared(name) for name in names)
-        if sums:
-            yield rows
-        of_rows = rows.select("hours", *keys)
-        for measure, blobs in zip(measures, columns[len(names) :], strict=True):
-            yield _bucket_rows(of_rows, measure, blobs)
-
-
-def _bucket_rows(rows: pl.DataFrame, measure: str, blobs: Sequence[bytes | None]) -> pl.DataFrame:
-    """One row for each entry of these packed histograms, with the columns of its row."""
-    lengths = [0 if blob is None else len(blob) // 4 for blob in blobs]
-    whole = b"".join(blob for blob in blobs if blob)
-    entries = (
-        pl.DataFrame({"entry": [whole]})
-        .select(
-            pl.col("entry")
-            .bin.reinterpret(dtype=pl.Array(pl.UInt32, sum(lengths)), endianness="little")
-            .explode()
-        )
-        .select(histogram.unpacked(pl.col("entry")))
-        if whole
-        else pl.DataFrame(schema={"bucket": pl.Int16, "count": pl.Int64})
-    )
-    repeated = rows.with_columns(_n=pl.int_ranges(0, pl.Series(lengths))).explode("_n").drop("_n")
-    return pl.concat([repeated, entries], how="horizontal").with_columns(
-        measure=pl.lit(measure, MEASURE)
-    )
-
-
-_KINDS: dict[str, pl.DataType] = {
-    "model": pl.String(),
-    "provider": pl.String(),
-    "outcome": pl.String(),
-    "name": pl.String(),
-    "generation_seconds": pl.Float64(),
-}
-"""As a driver gives it; all else is a whole number."""
-
-
-def _stored(name: str) -> str:
-    return "started_us" if name == "started_at" else name.replace("_usd", "_picousd")
-
-
-def _declared(name: str) -> pl.Expr:
-    if name.endswith("_usd"):
-        return (pl.col(name).cast(pl.Decimal(38, 0)) * pl.lit(PICO)).alias(name)
-    return pl.col(name).cast(ROLLUPS[name]) if name in ROLLUPS else pl.col(name).cast(pl.Int16)
+def stored_rollups(url: str, span: Span) -> pl.DataFrame:
+    """Rollups as they stand in a database."""
+    parts = reading.in_one_state(url, lambda connection: read_rows(connection, [span], Asked()))
+    return pl.concat([ROLLUPS.to_frame(), *(shaped(rows, ROLLUPS) for rows in parts)])
 
 
 def _scan_folder(folder: Path, spans: Sequence[Span], every: Every) -> pl.LazyFrame:

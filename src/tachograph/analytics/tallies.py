@@ -35,16 +35,34 @@ def tallied(facts: pl.LazyFrame, names: Sequence[str], summed: Sequence[str]) ->
 
 def tallies(facts: pl.DataFrame, names: Sequence[str], summed: Sequence[str]) -> pl.DataFrame:
     """The tallies of one part; `_count` is null in a row of sums."""
-    sums = facts.group_by(names).agg(known_sums(summed))
-    buckets = [
-        facts.select(*names, _bucket=histogram.bucket(pl.col(measure)))
-        .filter(pl.col("_bucket").is_not_null())
-        .group_by(*names, "_bucket")
+    measures = [measure for measure in MEASURES if measure in facts.columns]
+    groups = grouped(facts, names, summed, measures)
+    return pl.concat(
+        [groups.drop(measures), *(_buckets(groups, names, measure) for measure in measures)],
+        how="diagonal",
+    )
+
+
+def _buckets(groups: pl.DataFrame, names: Sequence[str], measure: str) -> pl.DataFrame:
+    """How many of the values that a group lists are in each bucket; a group by its number."""
+    counts = (
+        groups.select(measure)
+        .with_row_index("_group")
+        .explode(measure, empty_as_null=False)
+        .group_by("_group", _bucket=histogram.bucket(pl.col(measure)))
         .agg(_count=pl.len().cast(pl.Int64))
-        .with_columns(_measure=pl.lit(measure, MEASURE))
-        for measure in MEASURES
-    ]
-    return pl.concat([sums, *buckets], how="diagonal")
+    )
+    return groups.select(names)[counts["_group"]].with_columns(
+        counts["_bucket"], counts["_count"], _measure=pl.lit(measure, MEASURE)
+    )
+
+
+def grouped(
+    facts: pl.DataFrame, names: Sequence[str], summed: Sequence[str], measures: Sequence[str]
+) -> pl.DataFrame:
+    """One row for each combination of the named columns: sums of what is known, and of the
+    measures a list of the values that are."""
+    return facts.group_by(names).agg(*known_sums(summed), pl.col(measures).drop_nulls())
 
 
 def known_sum(column: pl.Expr) -> pl.Expr:

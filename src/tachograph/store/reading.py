@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import sqlalchemy as sa
+from sqlalchemy import Connection as Connection
 from sqlalchemy import Engine as Engine
 
 from tachograph.errors import StoreError
@@ -13,8 +14,9 @@ from tachograph.store.database import failure, open_engine, sqlite_path
 from tachograph.store.migrate import check
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
+T = TypeVar("T")
 CHUNK_ROWS = 4_000
 """Rows that are in Python's memory at a time."""
 
@@ -43,22 +45,43 @@ def column_chunks(
 
     May be drawn from several threads, one after the other. StoreError when the database fails.
     """
+    yield from in_one_state(source, lambda connection: chunks(connection, statement))
+
+
+def in_one_state(
+    source: str | sa.URL | Engine, read: Callable[[Connection], Iterator[T]]
+) -> Iterator[T]:
+    """What `read` gives; all that it selects is of one state of the database.
+
+    As for `column_chunks`.
+    """
     with reading(source) as engine:
         try:
-            with engine.connect() as connection, _streamed(connection, statement) as result:
-                chunks = result.partitions(CHUNK_ROWS)
+            with engine.connect() as connection:
+                _begin(connection)
+                found = read(connection)
                 if _has_one_connection(engine):
                     # others wait for it, perhaps another scan of the same query
-                    chunks = iter(list(chunks))
+                    found = iter(list(found))
                     connection.close()
-                for rows in chunks:
-                    yield list(zip(*rows, strict=True))
+                yield from found
         except sa.exc.DBAPIError as error:
             raise failure(engine.url, error) from error
 
 
-def _streamed(connection: sa.Connection, statement: sa.Select[Any]) -> sa.CursorResult[Any]:
-    return connection.execution_options(stream_results=True).execute(statement)
+def chunks(connection: Connection, statement: sa.Select[Any]) -> Iterator[list[tuple[Any, ...]]]:
+    """The columns of the answer, so many rows at a time."""
+    with connection.execution_options(stream_results=True).execute(statement) as result:
+        for rows in result.partitions(CHUNK_ROWS):
+            yield list(zip(*rows, strict=True))
+
+
+def _begin(connection: Connection) -> None:
+    if connection.dialect.name == "postgresql":
+        connection.execution_options(isolation_level="REPEATABLE READ")
+    connection.begin()
+    if connection.dialect.name == "sqlite" and not connection.connection.in_transaction:
+        connection.exec_driver_sql("BEGIN")  # which Python's driver by itself leaves out
 
 
 @contextmanager
