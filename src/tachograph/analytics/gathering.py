@@ -7,25 +7,18 @@ polars' own `group_by` would keep every column of every row as soon as one quant
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import polars as pl
 
-from tachograph.analytics.tallies import known_sums
+from tachograph.analytics.tallies import grouped
 
 
 def gathered(
-    facts: pl.LazyFrame,
-    names: Sequence[str],
-    summed: Sequence[str],
-    quantiles: Mapping[str, tuple[str, float]],
+    facts: pl.LazyFrame, names: Sequence[str], summed: Sequence[str], measures: Sequence[str]
 ) -> pl.LazyFrame:
-    """One row for each combination of the named columns: sums, and quantiles.
-
-    `quantiles` has for each name the column and the share of values at or below. Only values that
-    are known count.
-    """
-    measures = list(dict.fromkeys(measure for measure, _ in quantiles.values()))
+    """One row for each combination of the named columns in each part of the facts: sums, and
+    of the measures a list of the values that are known."""
     schema = facts.collect_schema()
     made = pl.Schema(
         {name: schema[name] for name in (*names, *summed)}
@@ -33,17 +26,7 @@ def gathered(
     )
 
     def of_part(part: pl.DataFrame) -> pl.DataFrame:
-        groups = part.group_by(names).agg(*known_sums(summed), pl.col(measures).drop_nulls())
+        groups = grouped(part, names, summed, measures)
         return groups.select(pl.col(name).cast(made[name]) for name in made)
 
-    parts = facts.map_batches(of_part, streamable=True, schema=made)
-    return parts.group_by(names).agg(
-        *known_sums(summed),
-        *(
-            pl.col(measure)
-            .list.explode(empty_as_null=False)
-            .quantile(share, interpolation="equiprobable")
-            .alias(name)
-            for name, (measure, share) in quantiles.items()
-        ),
-    )
+    return facts.map_batches(of_part, streamable=True, schema=made)

@@ -24,7 +24,7 @@ import polars.selectors as cs
 from tachograph.analytics import histogram
 from tachograph.analytics.gathering import gathered
 from tachograph.analytics.schema import generation_seconds
-from tachograph.analytics.tallies import COUNTED, known_sums, tallied
+from tachograph.analytics.tallies import COUNTED, MEASURES, known_sums, tallied
 from tachograph.analytics.tallies import known_sum as known_sum
 from tachograph.core.records import OUTCOMES
 
@@ -37,7 +37,17 @@ Quantiles = Literal["exact", "histogram"]
 TOKENS = ("input_tokens", "output_tokens", "cache_read_input_tokens", "reasoning_output_tokens")
 MONEY = ("billed_usd", "computed_usd", "spent_usd")
 _COUNTS = ("calls", *OUTCOMES, "calls_without_cost")
-SUMS = (*_COUNTS, *TOKENS, *MONEY, "generated_tokens", "generation_seconds")
+ADDED = (
+    "calls",
+    "calls_without_cost",
+    *TOKENS,
+    *MONEY,
+    "generated_tokens",
+    "generation_seconds",
+)
+"""What is added up of calls, before they are told apart by outcome."""
+SUMS = (*OUTCOMES, *ADDED)
+_OUTCOME = "_outcome"
 
 _QUANTILES = {
     "latency_p50_seconds": ("latency", 0.5),
@@ -80,10 +90,9 @@ def summarised(
         raise ValueError(f"quantiles is 'exact' or 'histogram', not {quantiles!r}")
     if is_rollups(calls):
         groups = _of_rollups(calls, keys, names)
-    elif quantiles == "exact":
-        groups = gathered(calls.select(*keys, *call_facts()), names, SUMS, _QUANTILES)
     else:
-        groups = _of_tallies(tallied(calls.select(*keys, *call_facts()), names, SUMS), names)
+        facts = calls.select(*keys, pl.col("outcome").alias(_OUTCOME), *call_facts())
+        groups = (_gathered if quantiles == "exact" else _tallied)(facts, names)
     return groups.select(
         *names, *(_RATIOS.get(name, pl.col(name)).alias(name) for name in REPORT_COLUMNS)
     )
@@ -127,7 +136,6 @@ def call_facts() -> list[pl.Expr]:
     seconds = generation_seconds()
     return [
         pl.lit(1, pl.Int64).alias("calls"),
-        *((pl.col("outcome") == word).cast(pl.Int64).alias(word) for word in OUTCOMES),
         pl.col("spent_usd").is_null().cast(pl.Int64).alias("calls_without_cost"),
         *(pl.col(name) for name in (*TOKENS, *MONEY)),
         pl.when(seconds.is_not_null()).then(pl.col("output_tokens")).alias("generated_tokens"),
@@ -137,12 +145,14 @@ def call_facts() -> list[pl.Expr]:
     ]
 
 
-def _of_tallies(rows: pl.LazyFrame, names: list[str]) -> pl.LazyFrame:
-    return (
-        rows.sort("_bucket")
-        .group_by(names, maintain_order=True)
-        .agg(*known_sums(SUMS), *_histogram_quantiles())
-    )
+def _gathered(facts: pl.LazyFrame, names: list[str]) -> pl.LazyFrame:
+    parts = gathered(facts, [*names, _OUTCOME], ADDED, MEASURES)
+    return parts.group_by(names).agg(*_sums(), *_exact_quantiles())
+
+
+def _tallied(facts: pl.LazyFrame, names: list[str]) -> pl.LazyFrame:
+    rows = tallied(facts, [*names, _OUTCOME], ADDED).sort("_bucket")
+    return rows.group_by(names, maintain_order=True).agg(*_sums(), *_histogram_quantiles())
 
 
 def _of_rollups(rollups: pl.LazyFrame, keys: Sequence[pl.Expr], names: list[str]) -> pl.LazyFrame:
@@ -154,15 +164,11 @@ def _of_rollups(rollups: pl.LazyFrame, keys: Sequence[pl.Expr], names: list[str]
                 f"rollups know nothing of {key.meta.output_name()}: they tell calls apart by "
                 "started_at (its hour), model, provider, outcome and name"
             )
-    by_outcome = [
-        pl.when(outcome=word).then(pl.col("calls")).otherwise(0).alias(word) for word in OUTCOMES
-    ]
-    others = [name for name in SUMS if name not in OUTCOMES]
     sums = (
         rollups.filter(pl.col("measure").is_null())
-        .select(*keys, *by_outcome, *others)
+        .select(*keys, pl.col("outcome").alias(_OUTCOME), *ADDED)
         .group_by(names)
-        .agg(known_sums(SUMS))
+        .agg(_sums())
     )
     buckets = (
         rollups.filter(pl.col("measure").is_not_null())
@@ -175,6 +181,23 @@ def _of_rollups(rollups: pl.LazyFrame, keys: Sequence[pl.Expr], names: list[str]
     )
     groups = sums.join(buckets, on=names, how="left", nulls_equal=True)
     return groups.with_columns(cs.by_dtype(pl.Categorical).cast(pl.String))
+
+
+def _sums() -> list[pl.Expr]:
+    """Of rows that each are of one outcome."""
+    calls = pl.col("calls")
+    by_outcome = [calls.filter(pl.col(_OUTCOME) == word).sum().alias(word) for word in OUTCOMES]
+    return [*known_sums(ADDED), *by_outcome]
+
+
+def _exact_quantiles() -> list[pl.Expr]:
+    return [
+        pl.col(measure)
+        .list.explode(empty_as_null=False)
+        .quantile(share, interpolation="equiprobable")
+        .alias(name)
+        for name, (measure, share) in _QUANTILES.items()
+    ]
 
 
 def _histogram_quantiles() -> list[pl.Expr]:
