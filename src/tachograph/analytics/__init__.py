@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from tachograph.analytics.calendar import by_day, by_hour, day, hour
     from tachograph.analytics.comparison import compare, top
     from tachograph.analytics.contents import CONTENTS, scan_content
+    from tachograph.analytics.current_rollups import rolled_up_calls
     from tachograph.analytics.exporting import FORMATS, parquet_bytes, write_frame
     from tachograph.analytics.failures import cost_per_success, errors, retries
     from tachograph.analytics.frames import count_calls, latest, read_calls, scan_calls
@@ -115,6 +116,7 @@ _HOME = {
     "retries": "failures",
     "save_plot": "pictures",
     "roll_up": "rolling",
+    "rolled_up_calls": "current_rollups",
     "scan_calls": "frames",
     "scan_content": "contents",
     "scan_operations": "operation_rows",
@@ -183,6 +185,7 @@ __all__ = [
     "read_prices",
     "retries",
     "roll_up",
+    "rolled_up_calls",
     "save_plot",
     "scan_calls",
     "scan_content",

@@ -1,4 +1,4 @@
-"""Reports that `tachograph report --from rollups` makes of sums instead of calls."""
+"""Reports that `tachograph report` makes of rollups instead of calls: when it can, and how."""
 
 from __future__ import annotations
 
@@ -18,12 +18,13 @@ CALLS, ROLLUPS = "calls", "rollups"
 _KINDS = (Kind.MODELS, Kind.PROVIDERS, Kind.BOTH, Kind.DAYS, Kind.HOURS, Kind.NAMES)
 
 From = Annotated[
-    str,
+    str | None,
     typer.Option(
         "--from",
         metavar="SOURCE",
-        help="`calls`; `rollups`: what `tachograph rollup` keeps in the database; "
-        "or the folder that `tachograph rollup --to` wrote.",
+        help="`calls`; `rollups`: what `tachograph rollup` left in the database; "
+        "or the folder that `tachograph rollup --to` wrote. Not said: calls, or, where rollups "
+        "stand for a million of them, rollups and the calls since.",
     ),
 ]
 
@@ -44,18 +45,56 @@ def made_of_rollups(
     where: str | None,
 ) -> Any:
     """The report as a DataFrame; `origin` is what stood behind `--from`."""
+    from tachograph.analytics.rollup_schema import KEYS
+
+    known = {"started_at", *KEYS}
+    if not _named(where) <= known:
+        told = ", ".join(sorted(known))
+        raise typer.BadParameter(f"rollups tell calls apart by {told}", param_hint="--where")
+    hours = kind is Kind.HOURS or "started_at" in _named(where)
     source = db if origin == ROLLUPS else Path(origin)
-    frame = analytics.scan_rollups(
-        source, since, until, every="hour" if kind is Kind.HOURS else "day"
-    )
-    if where is not None:
-        condition = analytics.where(where)
-        known = ", ".join(analytics.ROLLUPS)
-        if not set(condition.meta.root_names()) <= set(analytics.ROLLUPS):
-            raise typer.BadParameter(f"rollups have only {known}", param_hint="--where")
-        frame = frame.filter(condition)
+    frame = analytics.scan_rollups(source, since, until, every="hour" if hours else "day")
     stderr.print("from rollups: whole hours; quantiles within 1 %, from histograms")
-    found = made(kind, frame, None, "histogram", db).collect()
+    found = made(kind, _only(frame, where), None, "histogram", db).collect()
     if found.is_empty():
         stderr.print("no rollups of this period: `tachograph rollup` makes them")
     return found
+
+
+def current_rollups(
+    kind: Kind | None,
+    db: str,
+    since: datetime | None,
+    until: datetime | None,
+    where: str | None,
+    at_least: int,
+) -> Any:
+    """A LazyFrame that says of these calls, as they are now, what a report of this kind needs;
+    None where rollups cannot, or know of fewer calls than so many."""
+    from tachograph.analytics.rollup_schema import KEYS
+
+    if kind not in _KINDS or not _named(where) <= {*KEYS}:
+        return None
+    rolled_up = analytics.rolled_up_calls(db, since, until)
+    if rolled_up < at_least:
+        return None
+    stderr.print(f"rollups of {rolled_up:,} calls and all others: exact sums, quantiles within 1 %")
+    rollups = analytics.scan_rollups(
+        db, since, until, every="hour" if kind is Kind.HOURS else "day", current=True
+    )
+    return _only(rollups, where)
+
+
+def _named(where: str | None) -> set[str]:
+    """The columns that a condition looks at."""
+    return set() if where is None else set(analytics.where(where).meta.root_names())
+
+
+def _only(rollups: Any, where: str | None) -> Any:
+    """What a condition on calls leaves of rollups that can tell it."""
+    if where is None:
+        return rollups
+    named = _named(where)  # some conditions are known of text and not of categories
+    return rollups.cast({name: analytics.CALLS[name] for name in named}).filter(
+        analytics.where(where)
+    )

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from tachograph import analytics
-from tachograph.cli.from_rollups import CALLS, From, check_kind, made_of_rollups
+from tachograph.cli.from_rollups import (
+    CALLS,
+    From,
+    check_kind,
+    current_rollups,
+    made_of_rollups,
+)
 from tachograph.cli.into import To, form_of, into
 from tachograph.cli.kinds import (
     HEADINGS,
@@ -19,6 +28,7 @@ from tachograph.cli.kinds import (
     Kind,
     made,
     plot,
+    reread,
     summary_headings,
 )
 from tachograph.cli.options import DEFAULT_DB, Archive, Db, Format, OutputFormat, Since, Until
@@ -28,6 +38,8 @@ from tachograph.cli.values import counted
 
 MANY = 1_000_000
 """From so many calls on, quantiles are read from histograms."""
+_MANY_GROUPS = (Kind.SESSIONS, Kind.USERS, Kind.TAGS)
+"""A histogram for each of very many groups takes longer than their values, and no less memory."""
 MOST_LINES = 100
 """A table for people has no more, unless they ask for it."""
 
@@ -40,7 +52,7 @@ def report(
     since: Since = None,
     until: Until = None,
     archive: Archive = None,
-    origin: From = CALLS,
+    origin: From = None,
     by: Annotated[
         str | None, typer.Option("--by", metavar="TAG", help="The tag that `tags` groups by.")
     ] = None,
@@ -76,7 +88,7 @@ def report(
     form = form_of(to, form)
     if page_to is not None and (kind or top or to or plot_to or form is not Format.TABLE):
         raise typer.BadParameter("only a period and --where go with a page", param_hint="--html")
-    if origin != CALLS:
+    if origin not in (None, CALLS):
         if archive or plot_to or page_to:
             raise typer.BadParameter("makes a table, of no archive", param_hint="--from")
         check_kind(kind)
@@ -84,23 +96,46 @@ def report(
         with into(to):
             show_report(found, form, top=top, kind=kind or Kind.MODELS)
         return
-    count = analytics.count_calls(db, since, until, at_most=MANY, archive=archive)
-    quantiles = _quantiles(count)
-    known = count if count < MANY else None
-    with read_with_progress(db, since, until, known, archive=archive) as read:
-        calls = read if where is None else read.filter(analytics.where(where))
+    wanted = None if page_to is not None else kind or Kind.MODELS
+    with _calls(wanted, db, since, until, where, archive, origin) as (calls, quantiles):
         if page_to is not None:
             from tachograph.cli.page import write_page
 
             write_page(page_to, calls, db, quantiles, where)
             return
         kind = kind or Kind.MODELS
-        found = made(kind, calls, by, quantiles, db).collect()
-        if plot_to is not None:
-            drawn = plot(kind, found.head(top or len(found)), calls, quantiles)
+        if plot_to is None:
+            found = made(kind, calls, by, quantiles, db).collect()
+        else:
+            with reread(kind, calls) as calls:
+                found = made(kind, calls, by, quantiles, db).collect()
+                drawn = plot(kind, found.head(top or len(found)), calls, quantiles)
             analytics.save_plot(drawn, plot_to)
     with into(to):
         show_report(found, form, top=top, kind=kind)
+
+
+@contextmanager
+def _calls(
+    kind: Kind | None,
+    db: str,
+    since: datetime | None,
+    until: datetime | None,
+    where: str | None,
+    archive: Path | None,
+    origin: str | None,
+) -> Iterator[tuple[Any, analytics.Quantiles]]:
+    """What a report (or the page) is made of, calls or rollups of them, and how its quantiles."""
+    if origin is None and archive is None:
+        rollups = current_rollups(kind, db, since, until, where, MANY)
+        if rollups is not None:
+            yield rollups, "histogram"
+            return
+    count = analytics.count_calls(db, since, until, at_most=MANY, archive=archive)
+    quantiles = _quantiles(count, kind)
+    known = count if count < MANY else None
+    with read_with_progress(db, since, until, known, archive=archive) as read:
+        yield (read if where is None else read.filter(analytics.where(where))), quantiles
 
 
 def show_report(
@@ -160,10 +195,10 @@ def _check(kind: Kind | None, by: str | None, where: str | None, plot_to: Path |
             )
 
 
-def _quantiles(count: int) -> analytics.Quantiles:
+def _quantiles(count: int, kind: Kind | None) -> analytics.Quantiles:
     if count == 0:
         stderr.print("no calls in this period")
-    if count < MANY:
+    if count < MANY or kind in _MANY_GROUPS:
         return "exact"
     stderr.print(f"{MANY:,} calls or more: quantiles within 1 %, from histograms")
     return "histogram"
