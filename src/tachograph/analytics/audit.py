@@ -48,15 +48,13 @@ _SHOWN = (
     "upstream_usd",
     "computed_usd",
 )
-AUDIT = pl.Schema(
-    {name: CALLS[name] for name in _SHOWN}
-    | {
-        "generation_usd": MONEY,
-        "expected_usd": MONEY,
-        "difference_usd": MONEY,
-        "reason": REASON,
-    }
-)
+_SAID = {
+    "generation_usd": MONEY,
+    "expected_usd": MONEY,
+    "difference_usd": MONEY,
+    "reason": REASON,
+}
+AUDIT = pl.Schema({name: CALLS[name] for name in _SHOWN} | _SAID)
 """The columns of an audit.
 
 `generation_usd`: what `/generation` said, where it was asked. `expected_usd`: what computed ought
@@ -83,8 +81,7 @@ _FACTS = tuple(
     if name not in ("usage", "started_us", "expected_usd", "generation_usd")
 )
 _COMPARED = ("is_byok", "billed_usd", "upstream_usd", "computed_usd")
-REASONED_FROM = tuple(dict.fromkeys([*_COMPARED, "model", "started_at", *_FACTS, *_USAGE]))
-"""The columns of calls that the reason of a difference is found in."""
+_REASONED_FROM = {*_COMPARED, "model", "started_at", *_FACTS, *_USAGE}
 
 BATCH_ROWS = 50_000
 """Calls that are in memory at a time."""
@@ -107,8 +104,14 @@ def cost_audit(calls: Frame, source: Source, *, tolerance: Decimal = TOLERANCE) 
     """
     return same_kind(
         calls,
-        lambda frame: lazy_frame(_Audit(frame, source, tolerance), AUDIT, name="cost audit"),
+        lambda frame: with_audit(frame.filter(_known()), source, tolerance).select(AUDIT.names()),
     )
+
+
+def with_audit(calls: pl.LazyFrame, source: Source, tolerance: Decimal = TOLERANCE) -> pl.LazyFrame:
+    """The calls with all that an audit says of each; its reason is null where no cost is known."""
+    schema = pl.Schema(calls.collect_schema() | _SAID)
+    return lazy_frame(_Audit(calls, source, tolerance), schema, name="cost audit")
 
 
 def audit_totals(audit: Frame) -> Frame:
@@ -206,14 +209,12 @@ class _Audit:
 
     def __call__(self, wanted: Wanted) -> Iterator[pl.DataFrame]:
         prices, totals = _read(self.source)
-        known = pl.col("billed_usd").is_not_null() | pl.col("computed_usd").is_not_null()
-        needed = {*_COMPARED, *(name for name in wanted.needed if name in CALLS)}
+        needed = {*_COMPARED, *wanted.needed} - _SAID.keys()
         if "reason" in wanted.needed:
-            needed |= set(REASONED_FROM)
+            needed |= _REASONED_FROM
         if totals:
             needed.add("id")
-        calls = self.calls.filter(known).select(name for name in CALLS if name in needed)
-        for part in calls.collect_batches(chunk_size=BATCH_ROWS):
+        for part in self.calls.select(sorted(needed)).collect_batches(chunk_size=BATCH_ROWS):
             compared = _compared(part, totals)
             if "reason" in wanted.needed:
                 compared = _with_reasons(compared, prices, self.tolerance)
@@ -236,12 +237,17 @@ def _with_reasons(
     differs = calls.select(
         difference.is_null() | (difference.abs() > tolerance) | _restated(tolerance)
     ).to_series()
-    reasons = [AGREES] * len(calls)
+    reasons: list[str | None] = [AGREES] * len(calls)
     for at, row in zip(
         differs.arg_true(), calls.filter(differs).iter_rows(named=True), strict=True
     ):
         reasons[at] = find_reason(_call(row), prices[row["model"]], tolerance)
-    return calls.with_columns(pl.Series("reason", reasons, dtype=REASON))
+    reason = pl.Series("reason", reasons, dtype=REASON)
+    return calls.with_columns(pl.when(_known()).then(reason).alias("reason"))
+
+
+def _known() -> pl.Expr:
+    return pl.col("billed_usd").is_not_null() | pl.col("computed_usd").is_not_null()
 
 
 def _restated(tolerance: Decimal) -> pl.Expr:

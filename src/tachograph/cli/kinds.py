@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from contextlib import contextmanager
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tachograph import analytics
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
 
 AUDIT_COLUMNS = {
     "reason": "reason",
@@ -170,6 +173,18 @@ def plot(kind: Kind, report: Any, calls: Any, quantiles: analytics.Quantiles) ->
             return analytics.plot_pareto(analytics.by_model(calls, quantiles=quantiles).collect())
         case _:
             return analytics.plot_spend(report)
+
+
+@contextmanager
+def reread(kind: Kind, calls: Any) -> Iterator[Any]:
+    """These calls for a report and its plot; read once, where the plot is made of them as well."""
+    if kind in (Kind.DAYS, Kind.COST):
+        from tachograph.analytics.rereading import SUMMED_UP, read_once
+
+        with read_once(calls, *SUMMED_UP, "started_at", "model") as read:
+            yield read
+    else:
+        yield calls
 
 
 def made(kind: Kind, calls: Any, by: str | None, quantiles: analytics.Quantiles, db: str) -> Any:

@@ -13,11 +13,27 @@ from typing import Any
 
 import tachograph
 from tachograph import analytics
+from tachograph.analytics.audit import audit_totals, with_audit
+from tachograph.analytics.rereading import SUMMED_UP, read_once
 from tachograph.cli import kinds
 from tachograph.cli.html import NARROW, WIDE, Section, document, figure, table
 from tachograph.cli.kinds import Kind
 from tachograph.cli.output import grid
 from tachograph.cli.values import UNKNOWN, column_cells, counted, digits
+
+NEEDED = (
+    *SUMMED_UP,
+    "started_at",
+    "model",
+    "provider",
+    "error_type",
+    "http_status",
+    "error_message",
+    "expected_usd",
+    "difference_usd",
+    "reason",
+)
+"""The columns that the page is made of, of calls and their audit."""
 
 MOST_ROWS = 50
 """A table on the page has no more; the command line shows all."""
@@ -36,15 +52,17 @@ def write_page(
     to: Path, calls: Any, db: str, quantiles: analytics.Quantiles, where: str | None
 ) -> None:
     """Write the page of these calls (a LazyFrame); `where` is said on it as what chose them."""
-    to.write_text(_page(calls, db, quantiles, where), encoding="utf-8")
+    with read_once(with_audit(calls, db), *NEEDED) as read:
+        page = _page(read, quantiles, where)
+    to.write_text(page, encoding="utf-8")
 
 
-def _page(calls: Any, db: str, quantiles: analytics.Quantiles, where: str | None) -> str:
+def _page(calls: Any, quantiles: analytics.Quantiles, where: str | None) -> str:
     models = analytics.by_model(calls, quantiles=quantiles).collect()
     providers = analytics.by_provider(calls, quantiles=quantiles).collect()
     latencies = analytics.latency(calls).collect()
     errors = analytics.errors(calls).collect()
-    audited = analytics.cost_audit(calls, db).collect()
+    audited = audit_totals(calls.drop_nulls("reason")).collect()
     audit = analytics.audit_by(audited, "reason")
     nothing = dict.fromkeys(("calls", "completed", "failed", "calls_without_cost"), 0)
     total = analytics.total(models) if len(models) else analytics.total(models) | nothing
