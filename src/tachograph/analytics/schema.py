@@ -89,12 +89,16 @@ def arrow_frame(stream: bytes) -> pl.DataFrame:
 
 def declared(stored: pl.DataFrame, names: Sequence[str]) -> pl.DataFrame:
     """These columns of CALLS, made of the stored ones."""
-    return stored.select(_declared(name) for name in stored.columns).select(
-        tokens_per_second() if name == TOKENS_PER_SECOND else pl.col(name) for name in names
+    frame = stored.with_columns(
+        made for name in stored.columns if (made := _declared(name)) is not None
     )
+    if TOKENS_PER_SECOND in names:
+        frame = frame.with_columns(tokens_per_second())
+    return frame.select(names)
 
 
-def _declared(name: str) -> pl.Expr:
+def _declared(name: str) -> pl.Expr | None:
+    """What is made of a stored column; None where it stays as it is."""
     kind, column = COLUMNS[name].kind, pl.col(name)
     if kind is Kind.ID:
         digits = column.bin.encode("hex")
@@ -106,7 +110,7 @@ def _declared(name: str) -> pl.Expr:
         return column.cast(INSTANT)
     if kind is Kind.MONEY:
         return (column.cast(pl.Decimal(38, 0)) * pl.lit(PICO)).alias(name)
-    return column.cast(_WORDS[name]) if name in _WORDS else column
+    return column.cast(_WORDS[name]) if name in _WORDS else None
 
 
 def tokens_per_second() -> pl.Expr:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import sqlalchemy as sa
@@ -30,12 +31,21 @@ def reading(source: str | sa.URL | Engine) -> Iterator[Engine]:
     if isinstance(source, Engine):
         yield source
         return
-    engine = open_engine(source, read_only=True)
+    path = sqlite_path(source)
+    engine = _opened(
+        sa.make_url(source) if path is None else sa.URL.create("sqlite", database=str(path))
+    )
     try:
         check(engine)
         yield engine
     finally:
         engine.dispose()
+
+
+@lru_cache(maxsize=8)
+def _opened(url: sa.URL) -> Engine:
+    """Holds no connection; but statements that it has compiled are not compiled again."""
+    return open_engine(url, read_only=True)
 
 
 def column_chunks(
