@@ -177,10 +177,14 @@ def plot(kind: Kind, report: Any, calls: Any, quantiles: analytics.Quantiles) ->
 
 @contextmanager
 def reread(kind: Kind, calls: Any) -> Iterator[Any]:
-    """These calls for a report and its plot; read once, where the plot is made of them as well."""
-    if kind in (Kind.DAYS, Kind.COST):
-        from tachograph.analytics.rereading import SUMMED_UP, read_once
+    """These calls for a report and its plot; read once, where the plot is made of them as well.
 
+    Rollups are few rows, and stay as they are.
+    """
+    from tachograph.analytics.rereading import SUMMED_UP, read_once
+    from tachograph.analytics.summary import is_rollups
+
+    if kind in (Kind.DAYS, Kind.COST) and not is_rollups(calls):
         with read_once(calls, *SUMMED_UP, "started_at", "model") as read:
             yield read
     else:
