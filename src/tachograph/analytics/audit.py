@@ -223,27 +223,30 @@ class _Audit:
 
 def _compared(calls: pl.DataFrame, totals: dict[str, Decimal]) -> pl.DataFrame:
     """The calls with what was to be paid, and what was computed too little."""
-    told = [totals.get(id_) for id_ in calls["id"]] if totals else [None] * len(calls)
+    told = pl.lit(None, MONEY)
+    if totals:
+        told = pl.lit(pl.Series([totals.get(id_) for id_ in calls["id"]], dtype=MONEY))
     expected = pl.when("is_byok").then("upstream_usd").otherwise("billed_usd")
-    return calls.with_columns(
-        pl.Series("generation_usd", told, MONEY), expected_usd=expected
-    ).with_columns(difference_usd=pl.col("expected_usd") - pl.col("computed_usd"))
+    return calls.with_columns(generation_usd=told, expected_usd=expected).with_columns(
+        difference_usd=pl.col("expected_usd") - pl.col("computed_usd")
+    )
 
 
 def _with_reasons(
     calls: pl.DataFrame, prices: dict[str | None, list[Price]], tolerance: Decimal
 ) -> pl.DataFrame:
     difference = pl.col("difference_usd")
-    differs = calls.select(
-        difference.is_null() | (difference.abs() > tolerance) | _restated(tolerance)
-    ).to_series()
-    reasons: list[str | None] = [AGREES] * len(calls)
-    for at, row in zip(
-        differs.arg_true(), calls.filter(differs).iter_rows(named=True), strict=True
-    ):
-        reasons[at] = find_reason(_call(row), prices[row["model"]], tolerance)
-    reason = pl.Series("reason", reasons, dtype=REASON)
-    return calls.with_columns(pl.when(_known()).then(reason).alias("reason"))
+    apart = difference.is_null() | (difference.abs() > tolerance) | _restated(tolerance)
+    differs, agrees = calls.select(
+        (_known() & apart).alias("differs"),
+        pl.when(_known()).then(pl.lit(AGREES, REASON)).alias("reason"),
+    )
+    reasons = [
+        find_reason(_call(row), prices[row["model"]], tolerance)
+        for row in calls.filter(differs).iter_rows(named=True)
+    ]
+    found = pl.Series(reasons, dtype=REASON)
+    return calls.with_columns(agrees.scatter(differs.arg_true(), found))
 
 
 def _known() -> pl.Expr:
