@@ -7,7 +7,7 @@ polars' own `group_by` would keep every column of every row as soon as one quant
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import polars as pl
 
@@ -30,3 +30,14 @@ def gathered(
         return groups.select(pl.col(name).cast(made[name]) for name in made)
 
     return facts.map_batches(of_part, streamable=True, schema=made)
+
+
+def exact_quantiles(of: Mapping[str, tuple[str, float]]) -> list[pl.Expr]:
+    """Quantiles of gathered lists: each name's measure, and its share of values at or below."""
+    return [
+        pl.col(measure)
+        .list.explode(empty_as_null=False)
+        .quantile(share, interpolation="equiprobable")
+        .alias(name)
+        for name, (measure, share) in of.items()
+    ]

@@ -6,9 +6,29 @@ from collections.abc import Sequence
 
 import polars as pl
 
+from tachograph.analytics.gathering import exact_quantiles, gathered
 from tachograph.analytics.schema import generation_seconds
-from tachograph.analytics.summary import Frame, by_volume, known_sum, ratio, same_kind
+from tachograph.analytics.summary import Frame, ratio, same_kind
+from tachograph.analytics.tallies import known_sums
 from tachograph.core.records import Outcome
+
+_QUANTILES = {
+    f"{measure}_p{percent}_seconds": (f"{measure}_seconds", percent / 100)
+    for measure in ("latency", "first_token")
+    for percent in (50, 90, 95, 99)
+} | {
+    "latency_max_seconds": ("latency_seconds", 1.0),
+    "output_tokens_per_second_p50": ("output_tokens_per_second", 0.5),
+}
+_SUMS = ("calls", "tokens", "seconds")
+_COLUMNS = (
+    "calls",
+    *(f"latency_{which}_seconds" for which in ("p50", "p90", "p95", "p99", "max")),
+    *(f"first_token_{which}_seconds" for which in ("p50", "p90", "p95", "p99")),
+    "output_tokens_per_second",
+    "output_tokens_per_second_p50",
+    "seconds_per_output_token",
+)
 
 
 def latency(
@@ -28,29 +48,29 @@ def latency(
     wanted = pl.col("outcome").is_in(list(outcomes))
     if not cache_hits:
         wanted &= pl.col("cache_status").ne_missing("HIT")
+    chosen = keys or (pl.col("model"),)
+    names: list[str] = [key.meta.output_name() for key in chosen]
     seconds = generation_seconds()
-    tokens = pl.when(seconds.is_not_null()).then(pl.col("output_tokens"))
-    pace = ratio(known_sum(tokens), known_sum(seconds))
-    return same_kind(
-        frame,
-        lambda calls: by_volume(
-            calls.filter(wanted),
-            keys or (pl.col("model"),),
-            *(_quantile("latency", percent) for percent in (50, 90, 95, 99)),
-            pl.col("latency_seconds").max().alias("latency_max_seconds"),
-            *(_quantile("first_token", percent) for percent in (50, 90, 95, 99)),
-            pace.alias("output_tokens_per_second"),
-            (pl.col("output_tokens") / seconds)
-            .quantile(0.5, interpolation="equiprobable")
-            .alias("output_tokens_per_second_p50"),
-            (1 / pace).alias("seconds_per_output_token"),
-        ),
+    tokens = pl.col("output_tokens")
+    facts = (
+        pl.lit(1, pl.Int64).alias("calls"),
+        pl.col("latency_seconds", "first_token_seconds"),
+        pl.when(seconds.is_not_null()).then(tokens).alias("tokens"),
+        seconds.alias("seconds"),
+        (tokens / seconds).alias("output_tokens_per_second"),
     )
+    pace = ratio(pl.col("tokens"), pl.col("seconds"))
 
+    def build(calls: pl.LazyFrame) -> pl.LazyFrame:
+        rows = calls.filter(wanted).select(*chosen, *facts)
+        measures = list(dict.fromkeys(measure for measure, _ in _QUANTILES.values()))
+        return (
+            gathered(rows, names, _SUMS, measures)
+            .group_by(names)
+            .agg(*known_sums(_SUMS), *exact_quantiles(_QUANTILES))
+            .with_columns(output_tokens_per_second=pace, seconds_per_output_token=1 / pace)
+            .select(*names, *_COLUMNS)
+            .sort("calls", *names, descending=[True, *(False for _ in names)], nulls_last=True)
+        )
 
-def _quantile(measure: str, percent: int) -> pl.Expr:
-    return (
-        pl.col(f"{measure}_seconds")
-        .quantile(percent / 100, interpolation="equiprobable")
-        .alias(f"{measure}_p{percent}_seconds")
-    )
+    return same_kind(frame, build)

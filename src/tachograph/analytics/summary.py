@@ -22,7 +22,7 @@ import polars as pl
 import polars.selectors as cs
 
 from tachograph.analytics import histogram
-from tachograph.analytics.gathering import gathered
+from tachograph.analytics.gathering import exact_quantiles, gathered
 from tachograph.analytics.schema import generation_seconds
 from tachograph.analytics.tallies import COUNTED, MEASURES, known_sums, tallied
 from tachograph.analytics.tallies import known_sum as known_sum
@@ -147,7 +147,7 @@ def call_facts() -> list[pl.Expr]:
 
 def _gathered(facts: pl.LazyFrame, names: list[str]) -> pl.LazyFrame:
     parts = gathered(facts, [*names, _OUTCOME], ADDED, MEASURES)
-    return parts.group_by(names).agg(*_sums(), *_exact_quantiles())
+    return parts.group_by(names).agg(*_sums(), *exact_quantiles(_QUANTILES))
 
 
 def _tallied(facts: pl.LazyFrame, names: list[str]) -> pl.LazyFrame:
@@ -188,16 +188,6 @@ def _sums() -> list[pl.Expr]:
     calls = pl.col("calls")
     by_outcome = [calls.filter(pl.col(_OUTCOME) == word).sum().alias(word) for word in OUTCOMES]
     return [*known_sums(ADDED), *by_outcome]
-
-
-def _exact_quantiles() -> list[pl.Expr]:
-    return [
-        pl.col(measure)
-        .list.explode(empty_as_null=False)
-        .quantile(share, interpolation="equiprobable")
-        .alias(name)
-        for name, (measure, share) in _QUANTILES.items()
-    ]
 
 
 def _histogram_quantiles() -> list[pl.Expr]:
