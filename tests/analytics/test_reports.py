@@ -25,7 +25,9 @@ from tachograph.analytics.reports import (
     tag,
     where,
 )
+from tachograph.analytics.scanning import explain_sql
 from tachograph.analytics.schema import CALLS
+from tachograph.analytics.summary import Quantiles
 from tests.analytics.conftest import Store
 from tests.analytics.rows import calls_frame, row
 
@@ -232,8 +234,10 @@ def test_money_beyond_what_an_integer_holds_is_summed_exactly() -> None:
 
 def test_it_reads_only_what_it_needs(store: Store) -> None:
     url = store([row(0, model="a", spent_picousd=Decimal(1)), row(1, model="b")])
-    report = by_model(scan_calls(url)).collect()
-    assert report.select("model", "calls", "spent_usd").rows() == [("a", 1, 1), ("b", 1, None)]
+    report = by_model(scan_calls(url)).select("model", "calls", "spent_usd")
+    (sql,) = explain_sql(report)
+    assert {name for name in CALLS if f"AS {name}" in sql} == {"model", "spent_usd"}
+    assert report.collect().rows() == [("a", 1, 1), ("b", 1, None)]
 
 
 seconds = st.none() | st.sampled_from([0.0, 1e-9, 0.25, 0.25, 1.5, 3.0, 1e4]) | st.floats(0, 100)
@@ -328,3 +332,12 @@ def test_the_histogram_has_the_same_sums_and_quantiles_within_one_percent(
     for name in floats:
         for one, other in zip(rough[name], exact[name], strict=True):
             assert one == (None if other is None else pytest.approx(other, rel=0.0101, abs=1e-12))
+
+
+@pytest.mark.parametrize("quantiles", ["exact", "histogram"])
+@pytest.mark.parametrize("column", COLUMNS)
+def test_one_column_of_a_report_is_as_it_stands_in_the_whole(
+    column: str, quantiles: Quantiles
+) -> None:
+    wanted = by_model(BY_HAND.lazy(), quantiles=quantiles).select("model", column)
+    assert wanted.collect().equals(by_model(BY_HAND, quantiles=quantiles)["model", column])

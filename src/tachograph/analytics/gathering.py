@@ -18,7 +18,8 @@ def gathered(
     facts: pl.LazyFrame, names: Sequence[str], summed: Sequence[str], measures: Sequence[str]
 ) -> pl.LazyFrame:
     """One row for each combination of the named columns in each part of the facts: sums, and
-    of the measures a list of the values that are known."""
+    of the measures a list of the values that are known. What is not asked for is null, and its
+    facts are not read."""
     schema = facts.collect_schema()
     made = pl.Schema(
         {name: schema[name] for name in (*names, *summed)}
@@ -26,10 +27,16 @@ def gathered(
     )
 
     def of_part(part: pl.DataFrame) -> pl.DataFrame:
-        groups = grouped(part, names, summed, measures)
-        return groups.select(pl.col(name).cast(made[name]) for name in made)
+        asked = (
+            [name for name in some if name in part.columns] for some in (names, summed, measures)
+        )
+        groups = grouped(part, *asked)
+        return groups.select(
+            (pl.col(name) if name in groups.columns else pl.lit(None).alias(name)).cast(made[name])
+            for name in made
+        )
 
-    return facts.map_batches(of_part, streamable=True, schema=made)
+    return facts.map_batches(of_part, projection_pushdown=True, streamable=True, schema=made)
 
 
 def exact_quantiles(of: Mapping[str, tuple[str, float]]) -> list[pl.Expr]:
