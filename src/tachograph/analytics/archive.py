@@ -32,6 +32,7 @@ from tachograph.analytics.day_files import (
     refuse_newer,
     replacing,
     scan_files,
+    size_of,
 )
 from tachograph.analytics.frames import count_calls, read_calls
 from tachograph.analytics.periods import When, instant
@@ -43,19 +44,23 @@ from tachograph.store.purge import count_before
 from tachograph.store.writing import writing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
+    from typing import IO
 
 OPEN = timedelta(microseconds=LONGEST_JOB_US)
 """How long after its end a day stays in SQL: so long a job's cost is looked for there."""
 
-MANY = 200_000
-"""A day of more calls is taken hour by hour, so that not all of it is in memory."""
+MANY = 25_000
+"""A day of as many calls is taken in parts, so that not all of it is in memory."""
+SHORTEST = timedelta(seconds=1)
+"""A part of a day that is so short is not divided further."""
 
 LOOKED_AT = 10_000
 """So many calls are compared at a time before they are deleted."""
 
 ATTEMPTS = 5
-"""How often a day is written when its calls change meanwhile."""
+"""How often a day is written when its calls change meanwhile; what still comes waits for the
+next run."""
 
 _MONEY = [name for name, kind in FILE.items() if kind == MONEY]
 
@@ -115,11 +120,9 @@ def archive_calls(
                 deleted += gone
                 if finished:
                     break
-            else:
-                raise StoreError(f"the calls of {day} change all the time; try again later")
             if written:
                 days, calls = days + 1, calls + written
-                size += path_of(archive, day).stat().st_size
+                size += size_of(archive, day)
     return Archived(until, days, calls, size, deleted)
 
 
@@ -135,7 +138,7 @@ class _Day:
         """Whether SQL has a call that is not in the file, or is another there."""
         if not path_of(self.archive, self.day).exists():
             return True
-        return any(len(_missing(stored, filed)) for stored, filed in self._pieces())
+        return not all(_has_all(filed, stored) for stored, filed in self._pieces())
 
     def write(self, step: Callable[[int], object]) -> int:
         """Puts all that is known of the day into a new file; how many calls that is."""
@@ -159,7 +162,8 @@ class _Day:
                 row_group_size=ROW_GROUP_ROWS,
             )
             read = _Sums()
-            for piece in pl.scan_parquet(part, glob=False).collect_batches():
+            summed = pl.scan_parquet(part, glob=False).select("id", *_MONEY)
+            for piece in summed.collect_batches():
                 read.add(piece)
             if read.told() != written.told():
                 raise StoreError(f"{path} was not written right: nothing was deleted")
@@ -170,39 +174,39 @@ class _Day:
         and whether that was all."""
         deleted = 0
         with opened(self.archive, [self.day]) as files:
-            for chunk in scan_files(files).collect_batches(chunk_size=LOOKED_AT):
+            for chunk in _chunks(files):
                 filed = as_filed(chunk)
                 rows = leaving.read(*(UUID(filed["id"][n]).bytes for n in (0, -1)))
                 if not rows:
                     continue
                 columns = list(zip(*rows, strict=True))
                 stored = as_filed(declared(stored_frame(STORED, columns), STORED))
-                if len(_missing(stored, filed)):
-                    return deleted, False
-                gone = leaving.delete(rows, step)
-                deleted += gone
-                if gone < len(rows):
-                    return deleted, False
-        # what came meanwhile may lie before and behind the calls of the file
+                if _has_all(filed, stored):
+                    deleted += leaving.delete(rows, step)
+        # what came meanwhile may also lie before and behind the calls of the file
         return deleted, count_calls(self.url, *self._period(), at_most=1) == 0
 
     def _pieces(self) -> Iterator[tuple[pl.DataFrame, pl.DataFrame]]:
-        """The calls of SQL and those of the file, a piece of the day at a time."""
-        begins, ends = self._period()
-        many = count_calls(self.url, begins, ends, at_most=MANY) == MANY
-        piece = timedelta(hours=1) if many else ONE_DAY
-        began = pl.col("started_at")
+        """The calls of SQL and those of the file, a part of the day at a time."""
         with opened(self.archive, [self.day]) as files:
             refuse_newer(files)
-            while begins < ends:
-                until = begins + piece
-                stored = as_filed(read_calls(self.url, begins, until))
-                filed = [
-                    as_filed(scan_files([file]).filter(began >= begins, began < until).collect())
-                    for file in files
-                ]
+            for begins, ends in self._parts(files, *self._period()):
+                stored = as_filed(read_calls(self.url, begins, ends))
+                filed = [as_filed(calls.collect()) for calls in _between(files, begins, ends)]
                 yield stored, pl.concat([FILE.to_frame(), *filed])
-                begins = until
+
+    def _parts(
+        self, files: Sequence[IO[bytes]], begins: datetime, ends: datetime
+    ) -> Iterator[tuple[datetime, datetime]]:
+        """The period, in parts of which neither SQL nor the file has too many calls."""
+        stored = count_calls(self.url, begins, ends, at_most=MANY)
+        counts = [calls.select(pl.len()).collect() for calls in _between(files, begins, ends)]
+        if max(stored, *(count.item() for count in counts), 0) < MANY or ends - begins <= SHORTEST:
+            yield begins, ends
+            return
+        middle = begins + (ends - begins) / 2
+        yield from self._parts(files, begins, middle)
+        yield from self._parts(files, middle, ends)
 
     def _period(self) -> tuple[datetime, datetime]:
         return midnight(self.day), midnight(self.day) + ONE_DAY
@@ -226,6 +230,24 @@ class _Sums:
         return self.rows, self.money, self.ids.hexdigest()
 
 
-def _missing(stored: pl.DataFrame, filed: pl.DataFrame) -> pl.DataFrame:
-    """The calls of SQL that are not among those of the file in just that form."""
-    return stored.join(filed, on=STORED, how="anti", nulls_equal=True)
+def _between(
+    files: Sequence[IO[bytes]], begins: datetime, ends: datetime
+) -> Iterator[pl.LazyFrame]:
+    """The calls of each file that began in [begins, ends)."""
+    began = pl.col("started_at")
+    for file in files:
+        yield scan_files([file]).filter(began >= begins, began < ends)
+
+
+def _chunks(files: Sequence[IO[bytes]]) -> Iterator[pl.DataFrame]:
+    """The calls of files, some at a time: `collect_batches` would have whole files in memory."""
+    for file in files:
+        calls, done = scan_files([file]), 0
+        while len(chunk := calls.slice(done, LOOKED_AT).collect()):
+            yield chunk
+            done += len(chunk)
+
+
+def _has_all(filed: pl.DataFrame, stored: pl.DataFrame) -> bool:
+    """Whether the calls of SQL, in order, are among those of the file in just that form."""
+    return filed.join(stored.select("id"), on="id", how="semi").sort("id").equals(stored)

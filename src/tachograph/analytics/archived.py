@@ -14,7 +14,14 @@ from uuid import UUID
 
 import polars as pl
 
-from tachograph.analytics.day_files import ONE_DAY, days_in, midnight, opened, scan_files
+from tachograph.analytics.day_files import (
+    ONE_DAY,
+    days_in,
+    midnight,
+    opened,
+    scan_files,
+    size_of,
+)
 from tachograph.analytics.lazy_frames import Wanted
 from tachograph.analytics.schema import CALLS
 from tachograph.core.ids import uuid7_floor
@@ -26,7 +33,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 FILES_AT_ONCE = 64
-"""Days that are read together; a process may have some hundred files open."""
+"""Days that are read together, at most; a process may have some hundred files open."""
+BYTES_AT_ONCE = 32_000_000
+"""The same in bytes: polars has all that is read together in memory, and large days one by one
+take no longer."""
 
 
 class Scanning(Protocol):
@@ -82,8 +92,8 @@ class Both:
     def _filed(self, end: datetime, seen: pl.DataFrame, wanted: Wanted) -> Iterator[pl.DataFrame]:
         """The rows of the files, of days before `end`, but those that SQL had as well."""
         days = [day for day in days_in(self.archive) if self._wanted(day, end)]
-        for at in range(0, len(days), FILES_AT_ONCE):
-            with opened(self.archive, days[at : at + FILES_AT_ONCE]) as files:
+        for together in self._together(days):
+            with opened(self.archive, together) as files:
                 if not files:
                     continue
                 calls = scan_files(files)
@@ -99,6 +109,20 @@ class Both:
                 if wanted.n_rows is not None:
                     calls = calls.head(wanted.n_rows)
                 yield from calls.collect_batches(maintain_order=False, lazy=True)
+
+    def _together(self, days: list[date]) -> Iterator[list[date]]:
+        """The days, so many at a time as may be read at once."""
+        together: list[date] = []
+        size = 0
+        for day in days:
+            of_day = size_of(self.archive, day)
+            if together and (len(together) == FILES_AT_ONCE or size + of_day > BYTES_AT_ONCE):
+                yield together
+                together, size = [], 0
+            together.append(day)
+            size += of_day
+        if together:
+            yield together
 
     def _wanted(self, day: date, end: datetime) -> bool:
         since, until = self.scan.since, self.scan.until

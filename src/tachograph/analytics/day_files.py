@@ -43,6 +43,14 @@ def path_of(archive: Path, day: date) -> Path:
     return archive / f"day={day}" / NAME
 
 
+def size_of(archive: Path, day: date) -> int:
+    """The bytes of a day's file; 0 when it has none."""
+    try:
+        return path_of(archive, day).stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
 def days_in(archive: Path) -> list[date]:
     """The days that have a file, in order; StoreError when there is no such folder."""
     try:
