@@ -6,9 +6,9 @@ Each line is measured in a process of its own: the median of the rounds after on
 time that processors worked for it (what counts on a busy machine), and the most memory that the
 process had beyond that of its imports, without that of processes that read for it. Made-up calls
 (`generate_calls`) are put into DIR once and found there by the next run: a Parquet file for each
-million, with `--sqlite` a database with as many, and with `--rollups` the rollups of a hundred
-million: ten million calls ten times, their times stretched by chance each time. Everything is read
-only of a million calls: ten million would take 22 GB.
+million, with `--sqlite` a database with as many and their rollups, and with `--rollups` the rollups
+of a hundred million: ten million calls ten times, their times stretched by chance each time.
+Everything is read only of a million calls: ten million would take 22 GB.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import gc
 import json
 import os
 import random
+import re
 import resource
 import statistics
 import subprocess
@@ -41,6 +42,7 @@ from tachograph.analytics import (
     scan_rollups,
 )
 from tachograph.analytics.hourly import added, rolled
+from tachograph.analytics.rolling import roll_up
 from tachograph.analytics.rollup_files import write_day
 from tachograph.core.units import microseconds
 from tachograph.testing import generate_calls
@@ -79,7 +81,11 @@ def database(folder: Path, count: int) -> str:
         print(
             f"made {count:,} calls in SQLite in {seconds:,.0f} s, {size(file) / count:.0f} B each"
         )
-    return f"sqlite:///{file}"
+    url = f"sqlite:///{file}"
+    begun = time.perf_counter()
+    if calls := roll_up(url).calls:
+        print(f"rolled up {calls:,} calls of it in {time.perf_counter() - begun:,.0f} s")
+    return url
 
 
 def rollups(folder: Path) -> Path:
@@ -135,6 +141,10 @@ def works(folder: Path, count: int) -> dict[str, Callable[[], Any]]:
             scan_calls(url), quantiles="histogram"
         ).collect(),
         "sqlite model x provider exact": lambda: by_model_and_provider(scan_calls(url)).collect(),
+        "sqlite model x provider 1 %, rollups": lambda: by_model_and_provider(
+            scan_rollups(url, every="day", current=True)
+        ).collect(),
+        "sqlite by hour 1 %, rollups": lambda: by_hour(scan_rollups(url, current=True)).collect(),
         "sqlite head(100)": lambda: scan_calls(url).head(100).collect(),
         "sqlite read everything": lambda: by_model_and_provider(read_calls(url)),
         "rollups 100M by model, days": lambda: by_model(
@@ -160,6 +170,11 @@ def measure(work: Callable[[], Any], rounds: int) -> tuple[float, float, float]:
 
 
 def peak_mb() -> float:
+    status = Path("/proc/self/status")
+    if status.exists():  # Linux, where `ru_maxrss` begins with that of the parent
+        found = re.search(r"VmHWM:\s+(\d+) kB", status.read_text())
+        assert found
+        return int(found[1]) / 1024
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / (1024 * 1024 if sys.platform == "darwin" else 1024)
 
