@@ -170,14 +170,27 @@ def _of_rollups(rollups: pl.LazyFrame, keys: Sequence[pl.Expr], names: list[str]
         .group_by(names)
         .agg(_sums())
     )
+    roots = dict.fromkeys(root for key in keys for root in key.meta.root_names())
     buckets = (
         rollups.filter(pl.col("measure").is_not_null())
+        .group_by(*roots, "measure", "bucket")  # the keys are then made of fewer rows
+        .agg(pl.col("count").sum())
         .select(*keys, *(pl.col(name.removeprefix("_")).alias(name) for name in COUNTED))
         .group_by(*names, "_measure", "_bucket")
         .agg(pl.col("_count").sum())
         .sort("_bucket")
-        .group_by(names, maintain_order=True)
-        .agg(_histogram_quantiles())
+        .group_by(*names, "_measure", maintain_order=True)
+        .agg(
+            histogram.quantile(share, pl.col("_bucket"), pl.col("_count")).alias(str(share))
+            for share in {share for _, share in _QUANTILES.values()}
+        )
+        .group_by(names)
+        .agg(
+            histogram.middle(
+                pl.col(str(share)).filter(pl.col("_measure") == measure).first()
+            ).alias(name)
+            for name, (measure, share) in _QUANTILES.items()
+        )
     )
     groups = sums.join(buckets, on=names, how="left", nulls_equal=True)
     return groups.with_columns(cs.by_dtype(pl.Categorical).cast(pl.String))
