@@ -32,6 +32,9 @@ def audit(calls: pl.DataFrame) -> pl.DataFrame:
 PLOTS: dict[str, Callable[[pl.DataFrame], analytics.Plot]] = {
     "spend": lambda calls: analytics.plot_spend(analytics.by_model(calls)),
     "days": analytics.plot_spend_by_day,
+    "hours": lambda calls: analytics.plot_calls_by_hour(analytics.by_hour(calls)),
+    "retries": lambda calls: analytics.plot_retries(analytics.retries(calls)),
+    "cache": lambda calls: analytics.plot_cache(analytics.cache(calls)),
     "latency": lambda calls: analytics.plot_latency(analytics.by_model(calls)),
     "failures": lambda calls: analytics.plot_failures(analytics.errors(calls)),
     "audit": lambda calls: analytics.plot_audit(audit(calls)),
@@ -41,6 +44,7 @@ SOME = calls_frame(
     *(
         {
             "id": str(number),
+            "operation_id": str(number),
             "model": model,
             "started_at": NOON + timedelta(days=number),
             "latency_seconds": 0.5 + number,
@@ -49,7 +53,20 @@ SOME = calls_frame(
         }
         for number, model in enumerate(["a/b", None, "d/e", "f/g", "h/i", "j/k", "l/m", NAME])
     ),
-    {"id": "x", "model": NAME, "started_at": NOON, "outcome": "failed", "error_type": NAME},
+    *(
+        {
+            "id": id_,
+            "operation_id": "again",
+            "resend_count": resends,
+            "model": NAME,
+            "started_at": NOON,
+            "outcome": "failed",
+            "error_type": NAME,
+            "input_tokens": 1000,
+            "cache_read_input_tokens": 200,
+        }
+        for resends, id_ in enumerate("xy")
+    ),
 )
 
 
@@ -60,7 +77,7 @@ def words(picture: str) -> list[str]:
     return ["".join(text.itertext()) for text in ElementTree.fromstring(picture).iter(svg_text)]
 
 
-@pytest.mark.parametrize("name", PLOTS)
+@pytest.mark.parametrize("name", sorted({*PLOTS} - {"hours"}))
 def test_a_plot_of_odd_names_shows_them_whole(name: str) -> None:
     shown = words(svg(PLOTS[name](SOME)))
     assert any(NAME in text for text in shown), shown
@@ -80,7 +97,7 @@ def test_a_plot_of_calls_of_which_nothing_is_known(name: str) -> None:
 @pytest.mark.parametrize("name", PLOTS)
 def test_axes_tell_their_unit(name: str) -> None:
     shown = words(svg(PLOTS[name](SOME)))
-    units = ("(USD)", "(seconds", "(UTC)", "calls")
+    units = ("(USD)", "(seconds", "(UTC)", "calls", "operations", "(%")
     assert any(unit in text for text in shown for unit in units), shown
 
 
@@ -103,6 +120,59 @@ def test_spend_by_day_has_the_sums_of_the_report() -> None:
     drawn = analytics.plot_spend_by_day(SOME.lazy(), "provider").to_dict()
     (data,) = drawn["datasets"].values()
     assert sum(point["spent_usd"] for point in data) == pytest.approx(0.028)
+
+
+def test_hours_are_those_of_utc_from_their_beginning_to_their_end() -> None:
+    calls = calls_frame(
+        {"id": "a", "started_at": NOON},
+        {"id": "b", "started_at": NOON, "outcome": "failed"},
+        {"id": "c", "started_at": NOON + timedelta(hours=2), "outcome": "refused"},
+    )
+    drawn = analytics.plot_calls_by_hour(analytics.by_hour(calls)).to_dict()
+    assert drawn["encoding"]["x"]["scale"] == {"type": "utc"}
+    (data,) = drawn["datasets"].values()
+    assert [(bar["part"], bar["low"], bar["high"]) for bar in data] == [
+        ("failed", 0, 1),
+        ("abandoned or refused", 0, 1),
+        ("completed", 1, 2),
+    ]
+    assert {(bar["hour"][:16], bar["until"][:16]) for bar in data} == {
+        ("2026-11-01T12:00", "2026-11-01T13:00"),
+        ("2026-11-01T14:00", "2026-11-01T15:00"),
+    }
+
+
+def test_retries_tell_how_many_recovered() -> None:
+    calls = calls_frame(
+        *(
+            {
+                "id": f"{operation}{attempt}",
+                "operation_id": operation,
+                "model": "a/b",
+                "started_at": NOON + timedelta(seconds=attempt),
+                "resend_count": attempt,
+                "outcome": "failed" if attempt == 0 or operation == "4" else "completed",
+            }
+            for operation in "1234"
+            for attempt in range(1 if operation == "1" else 2)
+        )
+    )
+    shown = words(svg(analytics.plot_retries(analytics.retries(calls))))
+    assert {"a/b", "3 (66.7 %)", "recovered", "given up"} <= set(shown)
+
+
+def test_caches_tell_what_was_read_and_what_it_saved() -> None:
+    report = pl.DataFrame(
+        {
+            "model": ["a/b", "c/d", "e/f"],
+            "calls": [2, 1, 1],
+            "cached_input_rate": [0.25, 0.0, None],
+            "saved_usd": [Decimal("1.5"), None, None],
+        }
+    )
+    shown = words(svg(analytics.plot_cache(report)))
+    assert {"25.0 % (1.50 USD)", "0.0 %"} <= set(shown)
+    assert "e/f" not in shown
 
 
 @pytest.mark.parametrize("suffix", [".svg", ".png", ".html"])

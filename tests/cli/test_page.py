@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tachograph.analytics import pictures, plots
+from tachograph.analytics import drawing, pictures
 from tachograph.cli import report
 from tests.analytics.rows import row
 from tests.cli.chromium import PROGRAM, Chromium, chromium
@@ -146,8 +146,15 @@ def test_it_has_no_script_and_no_address(page: Path) -> None:
 def test_every_colour_of_the_plots_has_another_in_the_dark() -> None:
     css = Path(report.__file__).with_name("page.css").read_text(encoding="utf-8")
     dark = css.partition("prefers-color-scheme: dark")[2]
-    colours = {plots.BAR, plots.STRONG, plots.MIDDLE, plots.FAINT, *plots.STACK, plots.RULE}
-    for colour in colours | {plots.WORDS, plots.PAPER, pictures.GRID}:
+    colours = {
+        drawing.BAR,
+        drawing.STRONG,
+        drawing.MIDDLE,
+        drawing.FAINT,
+        *drawing.STACK,
+        drawing.RULE,
+    }
+    for colour in colours | {drawing.WORDS, drawing.PAPER, pictures.GRID}:
         assert f'="{colour}"]' in dark, colour
 
 

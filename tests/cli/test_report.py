@@ -91,7 +91,6 @@ def test_the_environment_names_the_database(
         (["--to", "report.xls"], 2, ".parquet"),
         (["--to", "report.csv", "--format", "json"], 2, ".json"),
         (["--plot", "plot.gif"], 2, ".svg"),
-        (["hours", "--plot", "plot.svg"], 2, "no plot of hours"),
         (["tags"], 2, "--by"),
         (["models", "--by", "team"], 2, "--by"),
     ],

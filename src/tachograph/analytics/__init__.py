@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from tachograph.analytics.comparison import compare, top
     from tachograph.analytics.contents import CONTENTS, scan_content
     from tachograph.analytics.current_rollups import rolled_up_calls
+    from tachograph.analytics.drawing import Plot
     from tachograph.analytics.exporting import FORMATS, parquet_bytes, write_frame
     from tachograph.analytics.failures import cost_per_success, errors, retries
     from tachograph.analytics.frames import count_calls, latest, read_calls, scan_calls
@@ -31,11 +32,13 @@ if TYPE_CHECKING:
     from tachograph.analytics.pareto import pareto_front
     from tachograph.analytics.pictures import PICTURES, save_plot, show_pictures
     from tachograph.analytics.plots import (
-        Plot,
         plot_audit,
+        plot_cache,
+        plot_calls_by_hour,
         plot_failures,
         plot_latency,
         plot_pareto,
+        plot_retries,
         plot_spend,
         plot_spend_by_day,
     )
@@ -71,7 +74,7 @@ _HOME = {
     "OPERATIONS": "operation_rows",
     "PICTURES": "pictures",
     "PRICES": "prices",
-    "Plot": "plots",
+    "Plot": "drawing",
     "Quantiles": "summary",
     "REPORT_COLUMNS": "summary",
     "ROLLUPS": "rollup_schema",
@@ -106,9 +109,12 @@ _HOME = {
     "pareto_front": "pareto",
     "parquet_bytes": "exporting",
     "plot_audit": "plots",
+    "plot_cache": "plots",
+    "plot_calls_by_hour": "plots",
     "plot_failures": "plots",
     "plot_latency": "plots",
     "plot_pareto": "plots",
+    "plot_retries": "plots",
     "plot_spend": "plots",
     "plot_spend_by_day": "plots",
     "read_calls": "frames",
@@ -176,9 +182,12 @@ __all__ = [
     "pareto_front",
     "parquet_bytes",
     "plot_audit",
+    "plot_cache",
+    "plot_calls_by_hour",
     "plot_failures",
     "plot_latency",
     "plot_pareto",
+    "plot_retries",
     "plot_spend",
     "plot_spend_by_day",
     "read_calls",

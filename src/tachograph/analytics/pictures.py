@@ -11,7 +11,7 @@ import vl_convert
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tachograph.analytics.plots import Plot
+    from tachograph.analytics.drawing import Plot
 
 PICTURES = (".png", ".svg", ".html")
 """What the name of a picture may end with."""

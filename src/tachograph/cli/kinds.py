@@ -155,18 +155,21 @@ def summary_headings(report: Any) -> dict[str, str]:
     return {name: name for name in keys} | SUMMARY
 
 
-WITHOUT_PLOT = (Kind.HOURS, Kind.RETRIES, Kind.CACHE)
-
-
 def plot(kind: Kind, report: Any, calls: Any, quantiles: analytics.Quantiles) -> Any:
     """The plot of a report of that kind; `calls` are those that it was made of."""
     match kind:
         case Kind.DAYS:
             return analytics.plot_spend_by_day(calls)
+        case Kind.HOURS:
+            return analytics.plot_calls_by_hour(report)
         case Kind.LATENCY:
             return analytics.plot_latency(report)
         case Kind.ERRORS:
             return analytics.plot_failures(report)
+        case Kind.RETRIES:
+            return analytics.plot_retries(report)
+        case Kind.CACHE:
+            return analytics.plot_cache(report)
         case Kind.AUDIT:
             return analytics.plot_audit(report)
         case Kind.COST:

@@ -24,7 +24,6 @@ from tachograph.cli.kinds import (
     HEADINGS,
     SPARE,
     UNKNOWN_COSTS,
-    WITHOUT_PLOT,
     Kind,
     made,
     plot,
@@ -185,14 +184,9 @@ def _check(kind: Kind | None, by: str | None, where: str | None, plot_to: Path |
             analytics.where(where)
         except ValueError as error:
             raise typer.BadParameter(str(error), param_hint="--where") from None
-    if plot_to is not None:
-        if kind in WITHOUT_PLOT:
-            raise typer.BadParameter(f"there is no plot of {kind}", param_hint="--plot")
-        if plot_to.suffix not in analytics.PICTURES:
-            ends = ", ".join(analytics.PICTURES)
-            raise typer.BadParameter(
-                f"{plot_to.name} ends with none of {ends}", param_hint="--plot"
-            )
+    if plot_to is not None and plot_to.suffix not in analytics.PICTURES:
+        ends = ", ".join(analytics.PICTURES)
+        raise typer.BadParameter(f"{plot_to.name} ends with none of {ends}", param_hint="--plot")
 
 
 def _quantiles(count: int, kind: Kind | None) -> analytics.Quantiles:

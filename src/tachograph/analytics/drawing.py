@@ -1,0 +1,126 @@
+"""What plots are drawn with: rows of bars, axes, legends, the colours, and amounts in few digits.
+
+What colours tell, shades of grey tell as well.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import altair as alt
+import polars as pl
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+Plot: TypeAlias = alt.Chart | alt.LayerChart
+
+MOST_BARS = 20
+"""The first rows of a report are drawn; a plot of more is a wall."""
+
+BAR, STRONG, MIDDLE, FAINT = "#3b78bd", "#17406f", "#5b8fc9", "#a9c5e6"
+STACK = ("#17406f", "#3f7fc6", "#86b4e0", "#c96f1e", "#f2c078", "#9097a1")
+"""Neighbours differ in grey too."""
+RULE, WORDS, PAPER = "#8a9099", "#3c4450", "#ffffff"
+WIDTH = 560
+
+_ROW = 26
+UNKNOWN = "(unknown)"
+
+
+def bars(
+    rows: pl.DataFrame, name: str, title: str, *, format_: str = "~f", parts: Sequence[str] = ()
+) -> Plot:
+    """A bar for each row, as long as its `name`, with its `label` before and `said` behind it.
+
+    Bars of parts, two columns that are the whole, tell the first of them fainter.
+    """
+    rows = rows.with_columns(pl.col(name).cast(pl.Float64))
+    most: float = rows.select(pl.col(name).max().fill_null(0)).item() or 1.0
+    # room for what is said behind the longest bar
+    scale = alt.Scale(domain=[0, 1.35 * most], nice=False)
+    axis = axis_of(format_, tickCount=5)
+    y = rows_of(rows)
+    if parts:
+        drawn = stacked(rows, parts, "label").plot.bar(
+            x=alt.X("low:Q", title=title, scale=scale, axis=axis),
+            x2="high:Q",
+            y=y,
+            color=colour_of(alt.Color, "part", parts, (FAINT, STRONG)),
+        )
+    else:
+        x = alt.X(f"{name}:Q", title=title, scale=scale, axis=axis)
+        drawn = rows.select("label", name).plot.bar(x=x, y=y, color=alt.value(BAR))
+    said = (
+        rows.select("label", "said", name)
+        .plot.text(x=f"{name}:Q", y=y, text="said:N")
+        .mark_text(align="left", baseline="middle", dx=5, color=WORDS)
+    )
+    return in_rows(drawn, said)
+
+
+def stacked(rows: pl.DataFrame, parts: Sequence[str], key: str) -> pl.DataFrame:
+    """A row for each `part` of a key that is not 0, from `low` to `high`, one upon the other."""
+    above = pl.lit(0, pl.Int64)
+    layers = []
+    for part in parts:
+        low, above = above, above + pl.col(part)
+        layers.append(rows.select(key, low=low, high=above, part=pl.lit(part)))
+    return pl.concat(layers).filter(pl.col("high") > pl.col("low"))
+
+
+def in_rows(*layers: alt.Chart) -> Plot:
+    """Layers over the same rows, as high as these need."""
+    for layer in layers:
+        layer.params = alt.Undefined  # polars lets every plot be zoomed, and names cannot be
+    return alt.LayerChart(layer=list(layers)).properties(width=WIDTH, height=alt.Step(_ROW))
+
+
+def rows_of(frame: pl.DataFrame) -> alt.Y:
+    """One line for each label, in the order of the frame, none of them cut."""
+    axis = alt.Axis(title=None, labelLimit=0, labelPadding=8, ticks=False, domain=False)
+    scale = alt.Scale(paddingInner=0.3, paddingOuter=0.15)
+    return alt.Y("label:N", sort=frame["label"].to_list(), axis=axis, scale=scale)
+
+
+def ones_twos_fives(least: Any, most: Any) -> list[float]:
+    """..., 0.5, 1, 2, 5, 10, ... from least to most: ticks that no scale crowds."""
+    ticks = (digit * 10.0**power for power in range(-6, 7) for digit in (1, 2, 5))
+    return [tick for tick in ticks if (least or 0) <= tick <= (most or 0)]
+
+
+def axis_of(format_: str, **more: Any) -> alt.Axis:
+    """An axis without lines of its own."""
+    return alt.Axis(format=format_, domain=False, ticks=False, labelPadding=6, **more)
+
+
+def legend_of(title: str | None = None, **more: Any) -> alt.Legend:
+    """A legend above the plot, none of its names cut."""
+    return alt.Legend(title=title, orient="top", labelLimit=0, **more)
+
+
+def colour_of(
+    channel: Any, name: str, words: Sequence[str], colours: Sequence[str], **more: Any
+) -> Any:
+    """A channel of colour (or fill) that tells these words of a column, in their order."""
+    scale = alt.Scale(domain=list(words), range=list(colours[: len(words)]))
+    legend = legend_of(**more) if words else None  # an empty one has no size, and no plot then has
+    return channel(f"{name}:N", scale=scale, sort=list(words), legend=legend)
+
+
+def labelled(report: pl.DataFrame) -> pl.DataFrame:
+    """The first rows of a report with their keys, the columns before the counts, as one `label`."""
+    keys = report.columns[: report.columns.index("calls")]
+    texts = [pl.col(name).cast(pl.String).fill_null(UNKNOWN) for name in keys]
+    return report.head(MOST_BARS).with_columns(label=pl.concat_str(texts, separator=" \u00b7 "))
+
+
+def usd_text(name: str) -> pl.Expr:
+    """An amount in three digits, or more where cents need them; the tables have every digit."""
+    usd = pl.col(name)
+    said = usd.round(9).cast(pl.Float64).cast(pl.String)
+    for places, least in enumerate(("0.0001", "0.001", "0.01", "0.1", "1")):
+        short = usd.round(6 - places).cast(pl.Decimal(38, 6 - places)).cast(pl.String)
+        said = pl.when(usd.abs() >= pl.lit(Decimal(least))).then(short).otherwise(said)
+    return pl.when(usd == 0).then(pl.lit("0")).otherwise(said)
