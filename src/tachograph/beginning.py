@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import astuple
 
+from tachograph.core.headers import Wanted
 from tachograph.core.ids import uuid7
 from tachograph.jobs import JobCall, Jobs
 from tachograph.live import Live
@@ -21,6 +22,16 @@ if TYPE_CHECKING:
     from tachograph.live import Sink
     from tachograph.settings import Settings
     from tachograph.telemetry.spans import Spans
+
+
+_HEADERS = Wanted(
+    b"authorization",
+    b"content-length",
+    b"user-agent",
+    b"x-api-key",
+    b"x-session-id",
+    b"x-stainless-retry-count",
+)
 
 
 class Beginning:
@@ -50,7 +61,7 @@ class Beginning:
         target = self._targets.find(request.url)
         if target is None:
             return None
-        headers = {name.lower(): value for name, value in request.headers.raw}
+        headers = _HEADERS.among(request.headers.raw)
         body = _body(request)
         facts = read_request(body) if body else _form(request)
         operation = self._jobs.operation(target.job_id) or current_operation.get()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from tachograph.content import Overheard
 from tachograph.core.capture import Capture
-from tachograph.core.headers import by_name, retry_after_seconds
+from tachograph.core.headers import RETRY_AFTER, Wanted, retry_after_seconds
 from tachograph.core.records import Call, Outcome
 from tachograph.openrouter.failures import Failure
 from tachograph.openrouter.readers import reader_for
@@ -27,6 +27,14 @@ if TYPE_CHECKING:
     from tachograph.jobs import JobCall
     from tachograph.openrouter.endpoints import Dialect
 
+_HEADERS = Wanted(
+    b"content-type",
+    b"content-encoding",
+    b"x-generation-id",
+    b"x-provider-name",
+    b"x-openrouter-cache-status",
+    *RETRY_AFTER,
+)
 _ID = Call.__struct_fields__.index("id")
 _STREAM = Call.__struct_fields__.index("stream")
 _SECOND = 1_000_000_000
@@ -61,9 +69,6 @@ class Live:
     _exhausted: bool = False
     _ended: bool = False
     _failure_noted: bool = False
-    _header_generation_id: str | None = None
-    _header_provider: str | None = None
-    _cache_status: str | None = None
     _retry_after_seconds: float | None = None
     _content_type: str = ""
     _overheard: Overheard | None = None
@@ -90,6 +95,7 @@ class Live:
         self._begun = begun
         self._trace = trace
         self._started_ns = self._last_ns = started_ns
+        self._headers: dict[bytes, bytes] = {}
         self._answer = reader_for(dialect)
         self._capture = Capture(self._answer)
 
@@ -116,16 +122,13 @@ class Live:
         try:
             self._headers_ns = self._last_ns = perf_counter_ns()
             self._status = status
-            named = by_name(headers)
+            self._headers = named = _HEADERS.among(headers)
             get = named.get
             self._content_type = get(b"content-type", b"").decode("latin-1")
             self._capture.head(
                 self._content_type,
                 "" if decoded else get(b"content-encoding", b"").decode("latin-1"),
             )
-            self._header_generation_id = _text(get(b"x-generation-id"))
-            self._header_provider = _text(get(b"x-provider-name"))
-            self._cache_status = _text(get(b"x-openrouter-cache-status"))
             if status != 200:
                 self._retry_after_seconds = retry_after_seconds(named)
             if status >= 400:
@@ -229,7 +232,7 @@ class Live:
         at_ns: int | None,
         content: Content | None = None,
     ) -> Call:
-        answer, capture = self._answer, self._capture
+        answer, capture, header = self._answer, self._capture, self._headers.get
         fields = (
             *self._begun,
             None if at_ns is None else (at_ns - self._started_ns) / _SECOND,
@@ -245,12 +248,12 @@ class Live:
             answer.chunks if capture.streamed else None,
             capture.response_bytes if self._headers_ns is not None else None,
             answer.response_model,
-            answer.provider or self._header_provider,
-            answer.generation_id or self._header_generation_id,
+            answer.provider or _text(header(b"x-provider-name")),
+            answer.generation_id or _text(header(b"x-generation-id")),
             answer.finish_reason,
             answer.native_finish_reason,
             answer.service_tier,
-            self._cache_status,
+            _text(header(b"x-openrouter-cache-status")),
             None if answer.routing is None else answer.routing.decode("utf-8", "replace"),
             answer.usage,
             *self._trace,

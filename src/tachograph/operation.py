@@ -25,7 +25,7 @@ MOST_ATTEMPTS = 32_767
 """What the column holds; the calls of an operation beyond it all have this number."""
 
 
-class Place(NamedTuple):
+class Place(msgspec.Struct, frozen=True, gc=False):
     """Where in its operation a call stands."""
 
     operation_id: bytes

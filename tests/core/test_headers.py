@@ -7,7 +7,7 @@ from email.utils import format_datetime
 
 import pytest
 
-from tachograph.core.headers import by_name, retry_after_seconds
+from tachograph.core.headers import RETRY_AFTER, Wanted, retry_after_seconds
 
 
 @pytest.mark.parametrize(
@@ -30,8 +30,34 @@ from tachograph.core.headers import by_name, retry_after_seconds
     ids=repr,
 )
 def test_how_long_to_wait(headers: dict[str, str], seconds: float | None) -> None:
-    named = by_name((name.encode(), value.encode()) for name, value in headers.items())
+    named = Wanted(*RETRY_AFTER).among(
+        (name.encode(), value.encode()) for name, value in headers.items()
+    )
     assert retry_after_seconds(named) == seconds
+
+
+def test_what_is_wanted_of_a_head() -> None:
+    wanted = Wanted(b"content-type", b"x-provider-name")
+    head = [
+        (b"Content-Type", b"application/json"),
+        (b"Set-Cookie", b"secret"),
+        (b"X-PROVIDER-Name", b"NextBit"),
+        (b"x-provider-name", b"Fireworks"),
+    ]
+    for _ in range(2):  # the second time the names are known
+        assert wanted.among(head) == {
+            b"content-type": b"application/json",
+            b"x-provider-name": b"NextBit,Fireworks",
+        }
+    assert wanted.among([]) == {}
+
+
+def test_a_sender_who_invents_names_of_headers_fills_no_memory() -> None:
+    wanted = Wanted(b"content-type")
+    for n in range(10_000):
+        wanted.among([(b"X-%d" % n, b"value")])
+    assert len(wanted._written) <= 4096
+    assert wanted.among([(b"content-TYPE", b"text/plain")]) == {b"content-type": b"text/plain"}
 
 
 def test_a_date_to_wait_for() -> None:

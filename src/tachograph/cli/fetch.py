@@ -11,7 +11,7 @@ import typer
 
 import tachograph
 from tachograph.cli.output import stderr
-from tachograph.core.headers import by_name, retry_after_seconds
+from tachograph.core.headers import RETRY_AFTER, Wanted, retry_after_seconds
 from tachograph.errors import TachographError
 from tachograph.unrecorded import not_recorded
 
@@ -19,6 +19,7 @@ TIMEOUT_SECONDS = 30.0
 BACK_OFF_SECONDS = (0.5, 1.0, 2.0, 4.0)
 LONGEST_WAIT_SECONDS = 60.0
 """A server that asks to wait for longer is asked all the same."""
+_RETRY_AFTER = Wanted(*RETRY_AFTER)
 
 BaseUrl = Annotated[
     str,
@@ -71,7 +72,7 @@ class Fetcher:
         for wait in BACK_OFF_SECONDS if self._patient else ():
             if not _is_busy(answer):
                 break
-            asked = retry_after_seconds(by_name(answer.headers.raw))
+            asked = retry_after_seconds(_RETRY_AFTER.among(answer.headers.raw))
             wait = min(wait if asked is None else asked, LONGEST_WAIT_SECONDS)
             why = f"{url} answered {answer.status_code} {answer.reason_phrase}"
             stderr.print(f"{why}: asked again in {wait:.3g} s", markup=False)

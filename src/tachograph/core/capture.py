@@ -144,13 +144,14 @@ class Capture:
         start = piece.removeprefix(_MARK).lstrip()
         if not start:
             return
-        if any(word.startswith(start) and word != start for word in _BEGINNINGS):
+        is_json = start.startswith((b"{", b"["))
+        if not is_json and any(word.startswith(start) and word != start for word in _BEGINNINGS):
             self._held = piece  # the first word has been cut in two
             return
         self._begun = True
         if self.binary:
             return
-        if start.startswith((b"{", b"[")):
+        if is_json:
             self._events = None
         elif start.startswith(_EVENTS):
             self._events = self._events or EventStream()

@@ -1,4 +1,4 @@
-"""What headers say: by name, the wait that was asked for, the key."""
+"""What headers say: those that are wanted, the wait that was asked for, the key."""
 
 from __future__ import annotations
 
@@ -8,18 +8,41 @@ from email.utils import parsedate_to_datetime
 from time import time
 from typing import AnyStr
 
+_MOST = 4096
 
-def by_name(headers: Iterable[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
-    """Values by names in lower case; those of one name are joined by commas, as HTTP has it."""
-    pairs = list(headers)
-    named = {name.lower(): value for name, value in pairs}
-    if len(named) == len(pairs):  # as nearly always
-        return named
-    named = {}
-    for name, value in pairs:
+RETRY_AFTER = (b"retry-after-ms", b"retry-after")
+"""What `retry_after_seconds` reads."""
+
+
+class Wanted:
+    """Headers of these names (in lower case), to be found among all that a head has.
+
+    How senders write a name is remembered, since they write it in the same way each time.
+    """
+
+    def __init__(self, *names: bytes) -> None:
+        self._names = frozenset(names)
+        self._written: dict[bytes, bytes | None] = {}  # None: not wanted
+
+    def among(self, headers: Iterable[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
+        """Values by names in lower case; those of one name are joined by commas, as HTTP has it."""
+        found: dict[bytes, bytes] = {}
+        written = self._written
+        for name, value in headers:
+            try:
+                wanted = written[name]
+            except KeyError:
+                wanted = self._learn(name)
+            if wanted is not None:
+                found[wanted] = value if wanted not in found else found[wanted] + b"," + value
+        return found
+
+    def _learn(self, name: bytes) -> bytes | None:
+        if len(self._written) >= _MOST:
+            self._written.clear()
         lower = name.lower()
-        named[lower] = value if lower not in named else named[lower] + b"," + value
-    return named
+        wanted = self._written[name] = lower if lower in self._names else None
+        return wanted
 
 
 def credential(header: AnyStr) -> AnyStr:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import lru_cache
 from json import detect_encoding
 from typing import Any
 
@@ -43,10 +44,9 @@ def redact(text: str) -> str:
 
 def redact_json(data: bytes) -> bytes:
     """JSON without API keys."""
-    dashed = b"-" in data and (b"sk-" in data or b"xai-" in data)
-    if dashed or b"gsk_" in data or b"hf_" in data or (b"A" in data and b"AIza" in data):
-        return _KEYS_IN_BYTES.sub(b"[redacted]", data)
-    return data
+    # in text since bytes are searched three times as slowly, first as if for a number
+    marked = _is_marked(data.decode("latin-1"))
+    return _KEYS_IN_BYTES.sub(b"[redacted]", data) if marked else data
 
 
 def _is_marked(text: str) -> bool:
@@ -61,10 +61,14 @@ def fit(text: str) -> str:
     return clean(redact(text))
 
 
+_fit_again = lru_cache(1024)(fit)
+"""The same of a text that is likely to come again and is not long: the name of a model."""
+
+
 def text_of(value: object) -> str | None:
     """A short text of an answer, fit to be kept; None for anything else."""
     if isinstance(value, str) and value and len(value) <= TEXT_CHARACTERS:
-        return fit(value)
+        return _fit_again(value)
     return None
 
 
