@@ -11,6 +11,8 @@ import hashlib
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import UUID
@@ -138,7 +140,7 @@ class _Day:
         """Whether SQL has a call that is not in the file, or is another there."""
         if not path_of(self.archive, self.day).exists():
             return True
-        return not all(_has_all(filed, stored) for stored, filed in self._pieces())
+        return any(_not_filed(stored, filed) for stored, filed in self._pieces())
 
     def write(self, step: Callable[[int], object]) -> int:
         """Puts all that is known of the day into a new file; how many calls that is."""
@@ -181,8 +183,11 @@ class _Day:
                     continue
                 columns = list(zip(*rows, strict=True))
                 stored = as_filed(declared(stored_frame(STORED, columns), STORED))
-                if _has_all(filed, stored):
-                    deleted += leaving.delete(rows, step)
+                late = _not_filed(stored, filed)
+                stays = [id_ in late for id_ in stored["id"]]
+                for stay, run in groupby(zip(rows, stays, strict=True), itemgetter(1)):
+                    if not stay:
+                        deleted += leaving.delete([row for row, _ in run], step)
         # what came meanwhile may also lie before and behind the calls of the file
         return deleted, count_calls(self.url, *self._period(), at_most=1) == 0
 
@@ -248,6 +253,9 @@ def _chunks(files: Sequence[IO[bytes]]) -> Iterator[pl.DataFrame]:
             done += len(chunk)
 
 
-def _has_all(filed: pl.DataFrame, stored: pl.DataFrame) -> bool:
-    """Whether the calls of SQL, in order, are among those of the file in just that form."""
-    return filed.join(stored.select("id"), on="id", how="semi").sort("id").equals(stored)
+def _not_filed(stored: pl.DataFrame, filed: pl.DataFrame) -> set[str]:
+    """The ids of SQL's calls that the file has not, or not just so."""
+    same = filed.join(stored.select("id"), on="id", how="semi").sort("id")
+    if same.equals(stored):  # as nearly always: comparing rows takes a lot of memory
+        return set()
+    return set(stored.join(same, on=STORED, how="anti", nulls_equal=True)["id"])

@@ -66,19 +66,19 @@ class Leaving:
             raise failure(self._engine.url, error) from error
 
     def delete(self, rows: Sequence[Row], step: Callable[[int], object]) -> int:
-        """Deletes these calls as long as SQL has between them just these; how many they were.
+        """Deletes these calls where SQL has between them just these; how many they were.
 
-        Less than all when one has changed or another came: from there on they stay. `step` is told
-        of each batch. StoreError when the database fails.
+        A batch stays in which one has changed or to which another came. `step` is told of each
+        that went. StoreError when the database fails.
         """
-        deleted = 0
-        while batch := rows[deleted : deleted + self._size]:
+        done = deleted = 0
+        while batch := rows[done : done + self._size]:
             began = time.monotonic()
-            if not self._delete(batch):
-                break
-            self._size = next_size(self._size, time.monotonic() - began, HOLD_SECONDS)
-            deleted += len(batch)
-            step(len(batch))
+            done += len(batch)
+            if self._delete(batch):
+                self._size = next_size(self._size, time.monotonic() - began, HOLD_SECONDS)
+                deleted += len(batch)
+                step(len(batch))
             time.sleep(PAUSE_SECONDS)
         return deleted
 
