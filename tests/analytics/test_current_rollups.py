@@ -19,14 +19,16 @@ from polars.testing import assert_frame_equal
 
 from tachograph.analytics import (
     ROLLUPS,
+    Coverage,
     archive_calls,
     by_hour,
     by_model,
+    rollup_coverage,
     scan_calls,
     scan_rollups,
 )
-from tachograph.analytics.current_rollups import rolled_up_calls
 from tachograph.analytics.rollup_reading import read_rows
+from tachograph.analytics.scanning import sql_scan_of
 from tachograph.core.units import microseconds
 from tachograph.store.database import open_engine
 from tachograph.store.migrate import upgrade
@@ -38,6 +40,7 @@ from tests.analytics.rows import NOON, row, stored
 from tests.postgres import empty_database
 
 HOUR = timedelta(hours=1)
+MOMENT = timedelta(microseconds=1)
 MODULE = "tachograph.analytics.current_rollups"
 
 
@@ -50,6 +53,10 @@ def counted(frame: pl.LazyFrame) -> dict[Any, int]:
     calls = frame if "calls" in frame.collect_schema() else frame.with_columns(calls=1)
     hour = pl.col("started_at").dt.truncate("1h")
     return dict(calls.group_by(hour).agg(pl.col("calls").sum()).collect().iter_rows())
+
+
+def told(url: str, *period: Any) -> int:
+    return rollup_coverage(url, *period).calls
 
 
 instants = st.none() | st.integers(-60, 2400).map(lambda n: NOON + timedelta(minutes=n))
@@ -111,15 +118,42 @@ def test_on_postgresql_as_well(
 
 def test_each_reason_for_which_an_hour_is_read_from_its_calls(store: Store) -> None:
     url = store([row(HOUR * n, model="a", latency_seconds=1.0) for n in range(50)])
-    assert rolled_up_calls(url) == 0
+    assert told(url) == 0
     assert counted(current(url)) == counted(scan_calls(url))
     roll(url, now_us=microseconds(NOON + 40 * HOUR))
-    assert rolled_up_calls(url) == 40
+    assert told(url) == 40
     add(url, row(HOUR * 3, model="late"))
     run_sql(url, "DELETE FROM calls WHERE id IN (SELECT id FROM calls ORDER BY id LIMIT 1)")
-    assert rolled_up_calls(url) == 38
-    assert rolled_up_calls(url, NOON + HOUR * 4.5, NOON + HOUR * 7.5) == 2
+    assert told(url) == 38
+    assert told(url, NOON + HOUR * 4.5, NOON + HOUR * 7.5) == 2
     assert_current(url, NOON + HOUR * 4.5, NOON + HOUR * 7.5)
+
+
+def test_what_is_told_of_a_period(sqlite_store: Store) -> None:
+    url = sqlite_store([row(HOUR * n, model="a") for n in range(50)])
+    assert rollup_coverage(url, NOON + HOUR * 70).share == 1, "where nothing has to be read"
+    assert rollup_coverage(url).share == 0
+    roll(url, now_us=microseconds(NOON + 40 * HOUR))
+    assert told(url) == 40
+    assert rollup_coverage(url).share == pytest.approx(52 / 61, abs=0.01)
+    some = rollup_coverage(url, NOON + HOUR * 39.5, NOON + HOUR * 41.5)
+    assert some == Coverage(calls=0, share=0)
+    add(url, row(HOUR * 20, model="late"))
+    assert rollup_coverage(url).calls == 39
+
+
+@pytest.mark.parametrize("many", [1, 2])
+def test_long_and_short_periods_of_calls(
+    store: Store, monkeypatch: pytest.MonkeyPatch, many: int
+) -> None:
+    """The long ones in whatever way is the quickest: by other processes, where there are."""
+    monkeypatch.setattr(f"{MODULE}.MANY_ROWS", many)
+    monkeypatch.setattr("tachograph.store.arrow_reading.MANY_ROWS", many)
+    url = store([row(HOUR * n, model="a", latency_seconds=1.0) for n in range(30)])
+    roll(url, now_us=microseconds(NOON + 25 * HOUR))
+    add(url, row(HOUR * 3.5), row(HOUR * 7.5))
+    assert counted(current(url)) == counted(scan_calls(url))
+    assert by_model(current(url)).collect()["latency_p50_seconds"].drop_nulls().len() == 1
 
 
 def test_calls_that_went_without_a_trace_count_no_more(sqlite_store: Store) -> None:
@@ -131,7 +165,7 @@ def test_calls_that_went_without_a_trace_count_no_more(sqlite_store: Store) -> N
     assert counted(current(url)) == {NOON + timedelta(days=3): 1}
     run_sql(url, "DELETE FROM calls")
     assert current(url).collect().schema == ROLLUPS
-    assert rolled_up_calls(url) == 0
+    assert told(url) == 0
 
 
 def test_neither_calls_nor_histograms_are_read_that_nobody_asks_for(
@@ -142,26 +176,26 @@ def test_neither_calls_nor_histograms_are_read_that_nobody_asks_for(
     frame = current(url)
     asked: list[Any] = []
 
-    def scanned(*of: Any) -> pl.LazyFrame:
+    def scanned(*of: Any) -> Any:
         asked.append(of[1:])
-        return scan_calls(*of)
+        return sql_scan_of(*of)
 
     def reading(connection: Any, spans: Any, look: Any) -> Iterator[pl.DataFrame]:
         asked.append(look.measures)
         return read_rows(connection, spans, look)
 
-    monkeypatch.setattr(f"{MODULE}.scan_calls", scanned)
+    monkeypatch.setattr(f"{MODULE}.sql_scan_of", scanned)
     monkeypatch.setattr(f"{MODULE}.read_rows", reading)
     early = frame.filter(pl.col("started_at") < NOON + HOUR * 10)
     assert early.select(pl.col("calls").sum()).collect().item() == 10
     assert asked == [()], "rolled up hours alone, and no histogram"
     late = frame.filter(pl.col("started_at") >= NOON + HOUR * 45, pl.col("measure").is_null())
     assert late.select(pl.col("calls").sum()).collect().item() == 5
-    assert asked[1:] == [(), (NOON + HOUR * 45, NOON + HOUR * 60)]
+    assert asked[1:] == [(), (NOON + HOUR * 45, NOON + HOUR * 49 + MOMENT)]
 
 
 def test_whatever_is_done_between_two_looks(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A run, a late call and a deletion after it was settled which hours come from where."""
+    """Late calls, a run, and all rollups gone after it was settled which hours come from where."""
     url = store([row(HOUR * n, model="a") for n in range(50)])
     roll(url, now_us=microseconds(NOON + 40 * HOUR))
     add(url, row(HOUR * 3 + timedelta(seconds=1)))
@@ -174,13 +208,8 @@ def test_whatever_is_done_between_two_looks(store: Store, monkeypatch: pytest.Mo
         yield from read_rows(connection, spans, look)
 
     monkeypatch.setattr(f"{MODULE}.read_rows", meanwhile)
-    found = counted(current(url))
-    five, later = NOON + HOUR * 5, NOON + HOUR * 41
-    assert found[five] == before[five] == 1, "as the rollups were when it was settled"
-    assert found[later] == 2, "as the calls were when they were read"
-    assert {hour: n for hour, n in found.items() if hour != later} == {
-        hour: n for hour, n in before.items() if hour != later
-    }
+    assert counted(current(url)) == before, "as all was when it was settled"
+    assert counted(scan_calls(url)) != before
 
 
 def test_beside_a_writer_a_run_and_an_archive(store: Store, tmp_path: Path) -> None:
@@ -273,6 +302,6 @@ def test_a_month_of_calls(tmp_path: Path) -> None:
     generate_calls(3000, seed=1, to=url)
     roll(url, now_us=microseconds(NOON - timedelta(days=3)))
     run_sql(url, "UPDATE calls SET spent_picousd = 1 WHERE provider IS NULL")
-    assert 0 < rolled_up_calls(url) < 3000
+    assert 0 < told(url) < 3000
     assert_current(url)
     assert by_model(current(url)).collect()["spent_usd"].sum() > Decimal(0)

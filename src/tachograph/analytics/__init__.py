@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from tachograph.analytics.calendar import by_day, by_hour, day, hour
     from tachograph.analytics.comparison import compare, top
     from tachograph.analytics.contents import CONTENTS, scan_content
-    from tachograph.analytics.current_rollups import rolled_up_calls
+    from tachograph.analytics.current_rollups import Coverage, rollup_coverage
     from tachograph.analytics.drawing import Plot
     from tachograph.analytics.exporting import FORMATS, parquet_bytes, write_frame
     from tachograph.analytics.failures import cost_per_success, errors, retries
@@ -70,6 +70,7 @@ _HOME = {
     "Archived": "archive",
     "CALLS": "schema",
     "CONTENTS": "contents",
+    "Coverage": "current_rollups",
     "FORMATS": "exporting",
     "OPERATIONS": "operation_rows",
     "PICTURES": "pictures",
@@ -122,7 +123,7 @@ _HOME = {
     "retries": "failures",
     "save_plot": "pictures",
     "roll_up": "rolling",
-    "rolled_up_calls": "current_rollups",
+    "rollup_coverage": "current_rollups",
     "scan_calls": "frames",
     "scan_content": "contents",
     "scan_operations": "operation_rows",
@@ -149,6 +150,7 @@ __all__ = [
     "REPORT_COLUMNS",
     "ROLLUPS",
     "Archived",
+    "Coverage",
     "Plot",
     "Quantiles",
     "RolledUp",
@@ -194,7 +196,7 @@ __all__ = [
     "read_prices",
     "retries",
     "roll_up",
-    "rolled_up_calls",
+    "rollup_coverage",
     "save_plot",
     "scan_calls",
     "scan_content",

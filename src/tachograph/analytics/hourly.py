@@ -11,8 +11,11 @@ from tachograph.analytics.tallies import COUNTED, known_sums, tallies
 
 BATCH_ROWS = 100_000
 """Calls that are in memory at a time."""
+BATCHES = 16
+"""So many are added up at a time."""
 
 _EVERYTHING = Asked()
+_NAMES = {name: name.removeprefix("_") for name in COUNTED}
 
 
 def rolled(calls: pl.LazyFrame, asked: Asked = _EVERYTHING) -> pl.DataFrame:
@@ -27,13 +30,13 @@ def rolled(calls: pl.LazyFrame, asked: Asked = _EVERYTHING) -> pl.DataFrame:
             if fact.meta.output_name() in {*asked.summed, *asked.measures}
         ),
     )
-    parts = [
-        tallies(part, names, asked.summed)
-        for part in facts.collect_batches(chunk_size=BATCH_ROWS, maintain_order=False)
-    ]
-    empty = pl.DataFrame(schema=COUNTED)
-    whole = pl.concat([*parts, empty], how="diagonal_relaxed")
-    return added(whole.rename({name: name.removeprefix("_") for name in COUNTED}))
+    whole = ROLLUPS.to_frame()
+    parts: list[pl.DataFrame] = []
+    for part in facts.collect_batches(chunk_size=BATCH_ROWS, maintain_order=False):
+        parts.append(tallies(part, names, asked.summed).rename(_NAMES, strict=False))
+        if len(parts) == BATCHES:
+            whole, parts = added(pl.concat([whole, *parts], how="diagonal_relaxed")), []
+    return added(pl.concat([whole, *parts], how="diagonal_relaxed"))
 
 
 def added(rows: pl.DataFrame) -> pl.DataFrame:

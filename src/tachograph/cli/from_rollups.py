@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 CALLS, ROLLUPS = "calls", "rollups"
 _KINDS = (Kind.MODELS, Kind.PROVIDERS, Kind.BOTH, Kind.DAYS, Kind.HOURS, Kind.NAMES)
+ENOUGH = 0.75
+"""What is not in rollups is read twice, for sums and for quantiles, and in a slower way."""
 
 From = Annotated[
     str | None,
@@ -70,15 +72,17 @@ def current_rollups(
     at_least: int,
 ) -> Any:
     """A LazyFrame that says of these calls, as they are now, what a report of this kind needs;
-    None where rollups cannot, or know of fewer calls than so many."""
+    None where rollups cannot, know of fewer calls than so many, or too little of the period."""
     from tachograph.analytics.rollup_schema import KEYS
 
     if kind not in _KINDS or not _named(where) <= {*KEYS}:
         return None
-    rolled_up = analytics.rolled_up_calls(db, since, until)
-    if rolled_up < at_least:
+    known = analytics.rollup_coverage(db, since, until)
+    if known.calls < at_least or known.share < ENOUGH:
         return None
-    stderr.print(f"rollups of {rolled_up:,} calls and all others: exact sums, quantiles within 1 %")
+    stderr.print(
+        f"rollups of {known.calls:,} calls and all others: exact sums, quantiles within 1 %"
+    )
     rollups = analytics.scan_rollups(
         db, since, until, every="hour" if kind is Kind.HOURS else "day", current=True
     )
