@@ -18,7 +18,7 @@ from tachograph.analytics.pareto import PLACES, name_places
 from tachograph.analytics.pictures import svg
 from tests.analytics.rows import NOON, calls_frame
 
-NAME = "<script>alert('a')</script> & \"b\" \U0001f600 " + "long" * 20
+NAME = "<script>alert('a')</script> & \"b\" \U0001f600 " + "long" * 10
 
 
 def audit(calls: pl.DataFrame) -> pl.DataFrame:
@@ -81,6 +81,17 @@ def words(picture: str) -> list[str]:
 def test_a_plot_of_odd_names_shows_them_whole(name: str) -> None:
     shown = words(svg(PLOTS[name](SOME)))
     assert any(NAME in text for text in shown), shown
+
+
+@pytest.mark.parametrize("name", sorted({*PLOTS} - {"hours"}))
+def test_a_plot_shows_names_that_cannot_be_drawn_as_far_as_they_can(name: str) -> None:
+    rogue = "\x1b[31m\"'\\\0\r\nred\u2028\u202e\uffff" + "x" * 500
+    names = {column: pl.lit(rogue) for column in ("model", "error_type")}
+    shown = words(svg(PLOTS[name](SOME.with_columns(**names))))
+    (label,) = {text for text in shown if "xxx" in text}
+    assert label.startswith("\ufffd[31m\"'\\\ufffd red \ufffd\ufffdxxx")
+    assert len(label) == 80
+    assert "\u2026" in label
 
 
 @pytest.mark.parametrize("name", PLOTS)

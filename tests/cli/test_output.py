@@ -156,6 +156,26 @@ def test_a_pipe_gets_spare_columns_too(capsys: pytest.CaptureFixture[str]) -> No
     assert written.err == ""
 
 
+@pytest.mark.parametrize("form", [Format.TABLE, Format.MARKDOWN])
+def test_what_people_are_shown_does_nothing_to_their_terminal(
+    form: Format, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rogue = "\x1b]0;owned\a\x1b[2Jgone\r\nnext\u202eexe.gnp"
+    show(Rows(["model", "models"], [(rogue, [rogue])]), form)
+    shown = capsys.readouterr().out
+    assert shown.count("gone next\ufffdexe.gnp") == 2
+    assert not set(shown) & set("\x1b\a\r\u202e")
+
+
+def test_programs_read_names_as_they_were_sent(capsys: pytest.CaptureFixture[str]) -> None:
+    rogue = '=HYPERLINK("x")\x1b[2J\u202e'
+    rows = Rows(["model"], [(rogue,)])
+    show(rows, Format.CSV)
+    assert list(csv.reader(io.StringIO(capsys.readouterr().out))) == [["model"], [rogue]]
+    show(rows, Format.JSON)
+    assert json.loads(capsys.readouterr().out) == [{"model": rogue}]
+
+
 def test_markdown_shows_names_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
     odd = "<script>|*a*_b_`c`[d](e)\\ & \n~#"
     show(Rows(["model", "calls"], [(odd, 1), ("a/b", 23456)]), Format.MARKDOWN)

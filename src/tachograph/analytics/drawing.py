@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import altair as alt
 import polars as pl
 
+from tachograph.core.legible import LINES, REPLACEMENT, UNSEEN
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -18,6 +20,9 @@ Plot: TypeAlias = alt.Chart | alt.LayerChart
 
 MOST_BARS = 20
 """The first rows of a report are drawn; a plot of more is a wall."""
+
+MOST_LETTERS = 80
+"""Of a name; a longer one would leave no room for what is drawn."""
 
 BAR, STRONG, MIDDLE, FAINT = "#3b78bd", "#17406f", "#5b8fc9", "#a9c5e6"
 STACK = ("#17406f", "#3f7fc6", "#86b4e0", "#c96f1e", "#f2c078", "#9097a1")
@@ -109,11 +114,21 @@ def colour_of(
     return channel(f"{name}:N", scale=scale, sort=list(words), legend=legend)
 
 
+def name_text(text: pl.Expr) -> pl.Expr:
+    """A name as a plot can show it: legible (`core.legible`), and with its middle left out where
+    it is longer than MOST_LETTERS."""
+    seen = text.str.replace_all(LINES, " ").str.replace_all(UNSEEN, REPLACEMENT)
+    half = MOST_LETTERS // 2
+    short = pl.concat_str(seen.str.head(half), pl.lit("\u2026"), seen.str.tail(half - 1))
+    return pl.when(seen.str.len_chars() > MOST_LETTERS).then(short).otherwise(seen)
+
+
 def labelled(report: pl.DataFrame) -> pl.DataFrame:
     """The first rows of a report with their keys, the columns before the counts, as one `label`."""
     keys = report.columns[: report.columns.index("calls")]
     texts = [pl.col(name).cast(pl.String).fill_null(UNKNOWN) for name in keys]
-    return report.head(MOST_BARS).with_columns(label=pl.concat_str(texts, separator=" \u00b7 "))
+    label = name_text(pl.concat_str(texts, separator=" \u00b7 "))
+    return report.head(MOST_BARS).with_columns(label=label)
 
 
 def usd_text(name: str) -> pl.Expr:

@@ -29,6 +29,7 @@ from tachograph.analytics.drawing import (
     in_rows,
     labelled,
     legend_of,
+    name_text,
     ones_twos_fives,
     rows_of,
     stacked,
@@ -52,7 +53,7 @@ def plot_spend_by_day(calls: pl.LazyFrame | pl.DataFrame, key: str = "model") ->
 
     The dearest are told apart, the others are one layer.
     """
-    label = pl.col(key).cast(pl.String).fill_null(UNKNOWN).alias("label")
+    label = name_text(pl.col(key).cast(pl.String).fill_null(UNKNOWN)).alias("label")
     spent = pl.col("spent_usd").sum()
     sums = calls.lazy().group_by(day(), label).agg(spent).collect()
     dearest = sums.group_by("label").agg(spent).sort("spent_usd", "label", descending=[True, False])
@@ -140,7 +141,7 @@ def plot_latency(report: pl.DataFrame) -> Plot:
 
 def plot_failures(report: pl.DataFrame) -> Plot:
     """How many calls ended in each kind of error, and their share of all errors; of `errors`."""
-    kind = pl.coalesce("error_type", pl.col("outcome").cast(pl.String))
+    kind = name_text(pl.coalesce("error_type", pl.col("outcome").cast(pl.String)))
     status = pl.format(" ({})", "http_status").fill_null("")
     share = (pl.col("share") * 100).round(1)
     rows = report.head(MOST_BARS).select(

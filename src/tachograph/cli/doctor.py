@@ -10,6 +10,7 @@ from tachograph.cli.findings import Finding, State, look_at
 from tachograph.cli.options import DEFAULT_DB, Db, Format, OutputFormat
 from tachograph.cli.output import Rows, show, stdout
 from tachograph.cli.values import counted
+from tachograph.core.legible import legible
 
 MARKS = {State.OK: ("ok", "green"), State.ADVICE: ("note", "yellow"), State.WRONG: ("WRONG", "red")}
 
@@ -36,9 +37,9 @@ def _tell(findings: list[Finding]) -> None:
     lines = Table.grid(padding=(0, 2, 0, 0))
     for finding in findings:
         word, colour = MARKS[finding.state]
-        says = Text(finding.says)
+        says = Text(legible(finding.says))
         if finding.do is not None:
-            says.append(f"\n-> {finding.do}")
+            says.append(f"\n-> {legible(finding.do)}")
         lines.add_row(Text(word, colour), Text(finding.about, "bold"), says)
     console = stdout()
     console.print(lines)

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from rich.text import Text
 
+from tachograph.core.legible import legible
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
@@ -89,9 +91,9 @@ def _words(name: str, value: Any, places: int) -> str:
     if isinstance(value, datetime):
         return value.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
     if isinstance(value, list):
-        return ", ".join(map(str, value))
+        return legible(", ".join(map(str, value)))
     if not is_number(value):
-        return str(plain(value))
+        return legible(str(plain(value)))
     if name.endswith(("_rate", "share")):
         return f"{value:.1%}"
     if name.endswith("_seconds"):
