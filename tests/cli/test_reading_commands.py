@@ -94,7 +94,7 @@ def retried(path: Path) -> tuple[str, dict[str, str]]:
 
 def test_show_finds_a_call_by_any_of_its_ids(tachograph: Run, tmp_path: Path) -> None:
     url, ids = retried(tmp_path / "calls.db")
-    for name, count in (("first", 2), ("again", 2), ("trace", 2), ("made", 1), ("odd", 1)):
+    for name, count in (("first", 2), ("again", 2), ("trace", 2), ("made", 2), ("odd", 2)):
         found = tachograph("show", ids[name], "--db", url, "--format", "json").json
         assert len(found["calls"]) == count, name
         (operation,) = found["operations"]
@@ -113,6 +113,16 @@ def test_show_takes_an_id_without_dashes(tachograph: Run, tmp_path: Path) -> Non
             in tachograph("show", typed, "--db", url).out
         )
     assert tachograph("show", "ab" * 15 + "aa", "--db", url).status == 1
+
+
+def test_show_of_a_generation_tells_of_its_call_within_its_operation(
+    tachograph: Run, tmp_path: Path
+) -> None:
+    url, ids = retried(tmp_path / "calls.db")
+    for typed, name in (("made", "again"), ("odd", "first")):
+        said = tachograph("show", ids[typed], "--db", url).out
+        assert "2 calls, 1 re-sending" in said
+        assert f"id                           {ids[name]}" in said
 
 
 def test_the_timeline_tells_waiting_from_answering(tachograph: Run, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from uuid import UUID
 import polars as pl
 
 from tachograph.analytics.frames import read_operation, scan_calls
+from tachograph.analytics.schema import CALLS
 from tachograph.analytics.sources import Source
 
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
@@ -22,9 +23,8 @@ _LONGEST_CALL = timedelta(hours=2)
 def find_calls(source: Source, id_: str, *, archive: Path | str | None = None) -> pl.DataFrame:
     """The calls that this id names; none where it names nothing.
 
-    The id of a call or an operation gives all calls of that operation, that of a trace all calls
-    of the trace, that of a generation its call; dashes may be left out. `archive` is looked
-    through as well.
+    The id of a call, a generation or an operation gives all calls of that operation, that of a
+    trace all calls of the trace; dashes may be left out. `archive` is looked through as well.
     """
     every = scan_calls(source, archive=archive)
     text = id_.strip().lower()
@@ -37,11 +37,16 @@ def find_calls(source: Source, id_: str, *, archive: Path | str | None = None) -
             return calls
         return every.filter(pl.col("trace_id") == text).sort("id").collect()
     named = pl.col("generation_id") == id_.strip()
+    found = CALLS.to_frame()
     if made := _GENERATION.fullmatch(id_.strip()):
         # the id carries the second in which it was made, while its call was under way
         second = datetime.fromtimestamp(int(made[1]), UTC)
         began, ended = second - _LONGEST_CALL, second + _LONGEST_CALL
-        near = scan_calls(source, began, ended, archive=archive).filter(named)
-        if len(found := near.collect()):
-            return found
-    return every.filter(named).sort("id").collect()
+        found = scan_calls(source, began, ended, archive=archive).filter(named).collect()
+    if not len(found):
+        found = every.filter(named).collect()
+    around = [
+        read_operation(source, operation, archive=archive)
+        for operation in found["operation_id"].unique()
+    ]
+    return pl.concat([found.clear(), *around]).sort("id")

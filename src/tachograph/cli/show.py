@@ -42,8 +42,13 @@ def show_id(
         typer.echo()
         show_timeline(rows)
         typer.echo()
-        digits_of_id = id_.strip().lower().replace("-", "")
-        asked = (call for call in rows if call["id"].replace("-", "") == digits_of_id)
+        text = id_.strip()
+        digits_of_id = text.lower().replace("-", "")
+        asked = (
+            call
+            for call in rows
+            if call["id"].replace("-", "") == digits_of_id or call["generation_id"] == text
+        )
         _show_call(next(asked, rows[0]))
 
 
