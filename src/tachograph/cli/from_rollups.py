@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 CALLS, ROLLUPS = "calls", "rollups"
 _KINDS = (Kind.MODELS, Kind.PROVIDERS, Kind.BOTH, Kind.DAYS, Kind.HOURS, Kind.NAMES)
-ENOUGH = 0.75
+ENOUGH = 0.9
 """What is not in rollups is read twice, for sums and for quantiles, and in a slower way."""
 
 From = Annotated[
