@@ -116,8 +116,13 @@ def colour_of(
 
 def name_text(text: pl.Expr) -> pl.Expr:
     """A name as a plot can show it: legible (`core.legible`), and with its middle left out where
-    it is longer than MOST_LETTERS."""
+    it is longer than MOST_LETTERS.
+
+    `<` becomes its like, since Altair's own pages (a notebook's output, `Chart.save`) would take
+    `</script>` in a name for the end of their script.
+    """
     seen = text.str.replace_all(LINES, " ").str.replace_all(UNSEEN, REPLACEMENT)
+    seen = seen.str.replace_all("<", "\u2039", literal=True)
     half = MOST_LETTERS // 2
     short = pl.concat_str(seen.str.head(half), pl.lit("\u2026"), seen.str.tail(half - 1))
     return pl.when(seen.str.len_chars() > MOST_LETTERS).then(short).otherwise(seen)
