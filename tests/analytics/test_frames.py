@@ -314,6 +314,17 @@ def test_explain_tells_the_sql_of_each_scan_and_reads_nothing(store: Store) -> N
     assert any("LIMIT" in statement for statement in both)
 
 
+def test_only_a_lazy_frame_is_explained(sqlite_store: Store) -> None:
+    frame = read_calls(sqlite_store(SOME))
+    with pytest.raises(TypeError, match="only a LazyFrame sends SQL, not a DataFrame"):
+        explain_sql(frame)  # type: ignore[arg-type]
+
+
+def test_a_file_is_named_by_its_url() -> None:
+    with pytest.raises(tachograph.StoreError, match=r"'calls\.db' is no .* sqlite:///calls\.db$"):
+        scan_calls("calls.db").collect()
+
+
 def test_a_query_that_is_explained_does_not_change_the_original(sqlite_store: Store) -> None:
     frame = scan_calls(sqlite_store(SOME)).select(pl.len())
     explain_sql(frame)

@@ -240,6 +240,16 @@ def test_two_periods_side_by_side() -> None:
     assert a["latency_p50_seconds_change"] is None
 
 
+def test_a_text_is_no_pair_of_instants() -> None:
+    with pytest.raises(ValueError, match=r"'2026-10-01' is no period: write \(since, until\)"):
+        compare(calls_frame({}), "2026-10-01", "2026-10-02")  # type: ignore[arg-type]
+
+
+def test_a_period_the_wrong_way_round_is_told() -> None:
+    with pytest.raises(ValueError, match="is before since"):
+        compare(calls_frame({}), ("1w", "2w"), ("1w", None))
+
+
 def test_top() -> None:
     frame = calls_frame(
         *({"id": str(n), "spent_usd": Decimal(n % 3), "latency_seconds": n / 10} for n in range(6)),

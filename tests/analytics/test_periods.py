@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, timedelta, timezone
 
 import pytest
 
-from tachograph.analytics.periods import When, instant
+from tachograph.analytics.periods import When, instant, period
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 EAST = timezone(timedelta(hours=5))
@@ -45,3 +45,17 @@ def test_what_is_not_understood_is_refused(text: str) -> None:
 def test_a_datetime_without_a_zone_is_refused() -> None:
     with pytest.raises(ValueError, match="no time zone"):
         instant(datetime(2026, 11, 1), now=NOW)
+
+
+def test_a_number_is_no_instant() -> None:
+    with pytest.raises(TypeError, match="7 is no instant: give a datetime"):
+        instant(7, now=NOW)  # type: ignore[arg-type]
+
+
+def test_a_period_that_ends_before_it_begins_is_refused() -> None:
+    day = timedelta(days=1)
+    assert period("2d", "1d", now=NOW) == (NOW - 2 * day, NOW - day)
+    assert period("1d", "1d", now=NOW) == (NOW - day, NOW - day)
+    assert period(None, "1d", now=NOW) == (None, NOW - day)
+    with pytest.raises(ValueError, match="until 2026-11-18 12:00 is before since 2026-11-19 12:00"):
+        period("1d", "2d", now=NOW)

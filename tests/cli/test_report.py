@@ -55,6 +55,11 @@ def test_a_period(tachograph: Run, db: str) -> None:
 
 
 def test_nothing_recorded_in_the_period(tachograph: Run, db: str) -> None:
+    bounds = ["--since", "2026-11-02", "--until", "2026-11-01"]
+    for wrong in (bounds, bounds[2:] + bounds[:2]):
+        ran = tachograph("report", "--db", db, *wrong)
+        assert ran.status == 2
+        assert "until 2026-11-01 00:00 is before since" in " ".join(ran.err.split())
     assert tachograph("report", "--db", db, "--until", "2020-01-01", "--format", "json").json == []
     ran = tachograph("report", "--db", db, "--until", "2020-01-01")
     assert (ran.err, ran.status) == ("no calls in this period\n", 0)
@@ -83,7 +88,7 @@ def test_the_environment_names_the_database(
     ("arguments", "status", "says"),
     [
         (["--db", "sqlite:////nowhere/x.db"], 1, "there is no database at /nowhere/x.db"),
-        (["--db", "nonsense"], 1, "write sqlite:///FILE"),
+        (["--db", "nonsense"], 1, "write sqlite:///nonsense"),
         (["--since", "yesterday"], 2, "yesterday"),
         (["gestern"], 2, "gestern"),
         (["--format", "xml"], 2, "xml"),

@@ -149,7 +149,8 @@ def test_a_file_that_is_no_database_is_told(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("url", "message"),
     [
-        ("calls.db", r"'calls\.db' is no database URL: write sqlite:///FILE"),
+        ("calls.db", r"'calls\.db' is no database URL: write sqlite:///calls\.db$"),
+        ("://x", "is no database URL: write sqlite:///FILE or postgresql://"),
         ("mysql://host/db", "mysql:// is not supported"),
         ("postgresql+asyncpg://host/db", "postgresql\\+asyncpg:// is not supported"),
         ("postgresql://host:port/db", "is no database URL"),

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import polars as pl
 
-from tachograph.analytics.periods import When, instant
+from tachograph.analytics.periods import When, period
 from tachograph.analytics.summary import Frame, Quantiles, same_kind, summarised
 
 Period = tuple[When | None, When | None]
@@ -38,14 +38,14 @@ def compare(
     is null where one of the two is; counts and sums of a period without a call are 0. Those whose
     spending rose most come first.
     """
+    now = datetime.now(UTC)
     chosen = keys or (pl.col("model"),)
     names: list[str] = [key.meta.output_name() for key in chosen]
-    now = datetime.now(UTC)
 
     def build(calls: pl.LazyFrame) -> pl.LazyFrame:
         sides = []
-        for side, period in (("before", before), ("after", after)):
-            report = summarised(calls.filter(_within(period, now)), chosen, quantiles)
+        for side, within in (("before", before), ("after", after)):
+            report = summarised(calls.filter(_within(within, now)), chosen, quantiles)
             measures = [pl.col(name).alias(f"{name}_{side}") for name in COMPARED]
             sides.append(report.select(*names, *measures))
         both = sides[0].join(sides[1], on=names, how="full", coalesce=True, nulls_equal=True)
@@ -75,8 +75,10 @@ def top(frame: Frame, n: int = 10, *, by: str = "spent_usd") -> Frame:
     )
 
 
-def _within(period: Period, now: datetime) -> pl.Expr:
-    since, until = (None if when is None else instant(when, now=now) for when in period)
+def _within(within: Period, now: datetime) -> pl.Expr:
+    if isinstance(within, str) or len(within) != 2:
+        raise ValueError(f"{within!r} is no period: write (since, until)")
+    since, until = period(*within, now=now)
     inside = pl.col("started_at").is_not_null()
     if since is not None:
         inside &= pl.col("started_at") >= since

@@ -12,6 +12,16 @@ _AGO = re.compile(r"(\d+)([mhdw])")
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
+def period(
+    since: When | None, until: When | None, *, now: datetime
+) -> tuple[datetime | None, datetime | None]:
+    """[since, until) in UTC, None for no bound; ValueError where it ends before it begins."""
+    first, end = (None if when is None else instant(when, now=now) for when in (since, until))
+    if first is not None and end is not None and end < first:
+        raise ValueError(f"until {end:%Y-%m-%d %H:%M} is before since {first:%Y-%m-%d %H:%M} (UTC)")
+    return first, end
+
+
 def instant(when: When, *, now: datetime) -> datetime:
     """The instant in UTC; ValueError where a datetime has no zone or a text is not understood.
 
@@ -26,7 +36,9 @@ def instant(when: When, *, now: datetime) -> datetime:
         if when.tzinfo is None:
             raise ValueError(f"{when!r} has no time zone: say which, for instance tzinfo=UTC")
         return when.astimezone(UTC)
-    return datetime.combine(when, time(), tzinfo=UTC)
+    if isinstance(when, date):
+        return datetime.combine(when, time(), tzinfo=UTC)
+    raise TypeError(f"{when!r} is no instant: give a datetime, a date, a timedelta or a text")
 
 
 def _read(text: str) -> datetime | timedelta:

@@ -129,6 +129,8 @@ def explain_sql(frame: pl.LazyFrame) -> list[str]:
 
     These statements are not run; whatever else is in the frame is.
     """
+    if not isinstance(frame, pl.LazyFrame):
+        raise TypeError(f"only a LazyFrame sends SQL, not a {type(frame).__name__}")
     explanation = _Explanation()
     token = _asked.set(explanation)
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from tachograph.analytics.periods import instant
+from tachograph.analytics.periods import instant, period
 
 DEFAULT_DB = "sqlite:///tachograph.db"
 
@@ -32,9 +33,21 @@ def parse_instant(text: str) -> datetime:
         raise typer.BadParameter(str(error)) from None
 
 
-def when(name: str, help_: str) -> Any:
+def when(name: str, help_: str, *, check: Callable[..., Any] | None = None) -> Any:
     """An option that takes an instant in each of its forms."""
-    return typer.Option(name, parser=parse_instant, metavar="WHEN", help=help_)
+    return typer.Option(name, parser=parse_instant, metavar="WHEN", help=help_, callback=check)
+
+
+def _in_order(
+    ctx: typer.Context, option: typer.CallbackParam, value: datetime | None
+) -> datetime | None:
+    """Whichever of the two comes second on the line is checked against the first."""
+    bounds = {"since": None, "until": None} | ctx.params | {option.name: value}
+    try:
+        period(bounds["since"], bounds["until"], now=datetime.now(UTC))
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+    return value
 
 
 Db = Annotated[
@@ -48,11 +61,15 @@ Db = Annotated[
 ]
 Since = Annotated[
     datetime | None,
-    when("--since", "From here on: 7d, 24h, 30m, 2026-11-01 or an ISO instant (UTC)."),
+    when(
+        "--since",
+        "From here on: 7d, 24h, 30m, 2026-11-01 or an ISO instant (UTC).",
+        check=_in_order,
+    ),
 ]
 Until = Annotated[
     datetime | None,
-    when("--until", "Before this instant, in the same forms."),
+    when("--until", "Before this instant, in the same forms.", check=_in_order),
 ]
 Archive = Annotated[
     Path | None,

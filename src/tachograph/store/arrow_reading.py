@@ -72,8 +72,9 @@ def _driver_for(source: Any) -> str | None:
         return None
     if not isinstance(source, str | sa.URL):  # an engine may connect in its own way
         return None
+    path = sqlite_path(source)
     backend = sa.make_url(source).get_backend_name()
-    if backend == "sqlite" and sqlite_path(source) is None:
+    if backend == "sqlite" and path is None:
         return None
     driver = "adbc_driver_" + ("sqlite" if backend == "sqlite" else "postgresql")
     found = all(importlib.util.find_spec(name) for name in (driver, "pyarrow"))

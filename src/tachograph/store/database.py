@@ -132,9 +132,9 @@ def _parse(url: str | sa.URL) -> sa.URL:
     except (sa.exc.ArgumentError, ValueError):
         # what was given may hold a password, so only something like a file's name is repeated
         shown = f"{url!r} is no" if "@" not in str(url) else "not a"
-        raise StoreError(
-            f"{shown} database URL: write sqlite:///FILE or postgresql://USER@HOST/NAME"
-        ) from None
+        is_path = isinstance(url, (str, Path)) and not {"@", ":"} & {*str(url)}
+        forms = f"sqlite:///{url}" if is_path else "sqlite:///FILE or postgresql://USER@HOST/NAME"
+        raise StoreError(f"{shown} database URL: write {forms}") from None
     driver = _DRIVERS.get(target.drivername)
     if driver is None:
         raise StoreError(
