@@ -165,7 +165,7 @@ class _Day:
             )
             read = _Sums()
             summed = pl.scan_parquet(part, glob=False).select("id", *_MONEY)
-            for piece in summed.collect_batches():
+            for piece in _slices(summed, ROW_GROUP_ROWS):
                 read.add(piece)
             if read.told() != written.told():
                 raise StoreError(f"{path} was not written right: nothing was deleted")
@@ -176,7 +176,8 @@ class _Day:
         and whether that was all."""
         deleted = 0
         with opened(self.archive, [self.day]) as files:
-            for chunk in _chunks(files):
+            chunks = (chunk for file in files for chunk in _slices(scan_files([file]), LOOKED_AT))
+            for chunk in chunks:
                 filed = as_filed(chunk)
                 rows = leaving.read(*(UUID(filed["id"][n]).bytes for n in (0, -1)))
                 if not rows:
@@ -244,13 +245,12 @@ def _between(
         yield scan_files([file]).filter(began >= begins, began < ends)
 
 
-def _chunks(files: Sequence[IO[bytes]]) -> Iterator[pl.DataFrame]:
-    """The calls of files, some at a time: `collect_batches` would have whole files in memory."""
-    for file in files:
-        calls, done = scan_files([file]), 0
-        while len(chunk := calls.slice(done, LOOKED_AT).collect()):
-            yield chunk
-            done += len(chunk)
+def _slices(calls: pl.LazyFrame, size: int) -> Iterator[pl.DataFrame]:
+    """All rows, so many at a time: `collect_batches` would have most of a file in memory."""
+    done = 0
+    while len(rows := calls.slice(done, size).collect()):
+        yield rows
+        done += len(rows)
 
 
 def _not_filed(stored: pl.DataFrame, filed: pl.DataFrame) -> set[str]:
