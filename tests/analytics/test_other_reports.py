@@ -20,7 +20,7 @@ from tachograph.analytics.failures import cost_per_success, errors, retries
 from tachograph.analytics.latencies import latency
 from tachograph.analytics.operation_rows import operations
 from tachograph.analytics.prices import PRICES, read_prices
-from tachograph.analytics.reports import by_model_and_provider, by_tag
+from tachograph.analytics.reports import by, by_model_and_provider, by_tag
 from tachograph.core.records import Price
 from tachograph.core.units import microseconds
 from tachograph.store.database import open_engine
@@ -292,6 +292,16 @@ def test_lazy_frames_are_not_collected_and_schemas_do_not_change(
 def test_both_kinds_of_frames_give_the_same(report: Callable[[Any], Any]) -> None:
     calls = generate_calls(600)
     assert_frame_equal(report(calls), report(calls.lazy()).collect())
+
+
+def changes(calls: pl.DataFrame, key: Any) -> pl.DataFrame:
+    return compare(calls, (None, "2026-10-15"), ("2026-10-15", None), key)
+
+
+@pytest.mark.parametrize("report", [by, latency, errors, retries, cost_per_success, cache, changes])
+def test_a_key_may_be_the_name_of_a_column(report: Callable[..., Any]) -> None:
+    calls = generate_calls(600)
+    assert_frame_equal(report(calls, "name"), report(calls, pl.col("name")))
 
 
 def test_public_names_are_there_and_none_is_hidden_by_a_module() -> None:

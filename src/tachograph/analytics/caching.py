@@ -6,12 +6,20 @@ import polars as pl
 
 from tachograph.analytics.prices import PRICES
 from tachograph.analytics.schema import MONEY
-from tachograph.analytics.summary import Frame, by_volume, known_sum, ratio, same_kind
+from tachograph.analytics.summary import (
+    Frame,
+    Key,
+    by_volume,
+    expressions,
+    known_sum,
+    ratio,
+    same_kind,
+)
 
 _RATES = ("prompt", "input_cache_read", "input_cache_write", "discount")
 
 
-def cache(frame: Frame, *keys: pl.Expr, prices: pl.DataFrame | None = None) -> Frame:
+def cache(frame: Frame, *keys: Key, prices: pl.DataFrame | None = None) -> Frame:
     """Caching of each model (or of other keys), the most called first.
 
     `cached_input_rate` = cache_read_input_tokens / input_tokens, over calls where both are known;
@@ -40,7 +48,7 @@ def cache(frame: Frame, *keys: pl.Expr, prices: pl.DataFrame | None = None) -> F
         frame,
         lambda calls: by_volume(
             calls.join(rates.lazy(), on="price_id", how="left").with_columns(_saved=_saved()),
-            keys or (pl.col("model"),),
+            expressions(keys) or [pl.col("model")],
             *(column.alias(name) for name, column in columns.items()),
         ),
     )

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import polars as pl
 
 from tachograph.analytics.periods import When, period
-from tachograph.analytics.summary import Frame, Quantiles, same_kind, summarised
+from tachograph.analytics.summary import Frame, Key, Quantiles, expressions, same_kind, summarised
 
 Period = tuple[When | None, When | None]
 """[since, until), each in any of the forms that `scan_calls` takes; None is no bound."""
@@ -30,7 +30,7 @@ _SUMMED = ("calls", "input_tokens", "output_tokens", "spent_usd")
 
 
 def compare(
-    frame: Frame, before: Period, after: Period, *keys: pl.Expr, quantiles: Quantiles = "exact"
+    frame: Frame, before: Period, after: Period, *keys: Key, quantiles: Quantiles = "exact"
 ) -> Frame:
     """What changed from one period to another, for each model or other keys.
 
@@ -39,7 +39,7 @@ def compare(
     spending rose most come first.
     """
     now = datetime.now(UTC)
-    chosen = keys or (pl.col("model"),)
+    chosen = expressions(keys) or [pl.col("model")]
     names: list[str] = [key.meta.output_name() for key in chosen]
 
     def build(calls: pl.LazyFrame) -> pl.LazyFrame:

@@ -5,12 +5,20 @@ from __future__ import annotations
 import polars as pl
 
 from tachograph.analytics.operation_rows import operations
-from tachograph.analytics.summary import Frame, by_volume, known_sum, ratio, same_kind
+from tachograph.analytics.summary import (
+    Frame,
+    Key,
+    by_volume,
+    expressions,
+    known_sum,
+    ratio,
+    same_kind,
+)
 
 _KIND = (pl.col("outcome"), pl.col("error_type"), pl.col("http_status"))
 
 
-def errors(frame: Frame, *keys: pl.Expr) -> Frame:
+def errors(frame: Frame, *keys: Key) -> Frame:
     """Each kind of error (or other keys), the most frequent first.
 
     Of failed and of refused calls, and of those that were abandoned for a reason (cancelled,
@@ -25,7 +33,7 @@ def errors(frame: Frame, *keys: pl.Expr) -> Frame:
         frame,
         lambda calls: by_volume(
             calls.filter(wrong),
-            keys or _KIND,
+            expressions(keys) or _KIND,
             pl.col("model").drop_nulls().n_unique().cast(pl.Int64).alias("models"),
             pl.col("provider").drop_nulls().n_unique().cast(pl.Int64).alias("providers"),
             pl.col("started_at").min().alias("first_at"),
@@ -37,7 +45,7 @@ def errors(frame: Frame, *keys: pl.Expr) -> Frame:
     )
 
 
-def retries(frame: Frame, *keys: pl.Expr) -> Frame:
+def retries(frame: Frame, *keys: Key) -> Frame:
     """What re-sending did for each model (or other keys), the most often used first.
 
     The keys are of operations (`operations`); the model is the first that was tried.
@@ -62,13 +70,13 @@ def retries(frame: Frame, *keys: pl.Expr) -> Frame:
         frame,
         lambda calls: by_volume(
             operations(calls),
-            keys or (model,),
+            expressions(keys) or [model],
             *(column.alias(name) for name, column in columns.items()),
         ).rename({"calls": "operations"}),
     )
 
 
-def cost_per_success(frame: Frame, *keys: pl.Expr) -> Frame:
+def cost_per_success(frame: Frame, *keys: Key) -> Frame:
     """What a completed call costs with all that failed on the way, for each model or other keys.
 
     `spent_usd_per_success` = all that was spent / `completed`; `wasted_usd` is what was spent on
@@ -82,7 +90,7 @@ def cost_per_success(frame: Frame, *keys: pl.Expr) -> Frame:
         frame,
         lambda calls: by_volume(
             calls,
-            keys or (pl.col("model"),),
+            expressions(keys) or [pl.col("model")],
             successes.alias("completed"),
             spent.alias("spent_usd"),
             wasted.alias("wasted_usd"),

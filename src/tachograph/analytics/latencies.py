@@ -8,7 +8,7 @@ import polars as pl
 
 from tachograph.analytics.gathering import exact_quantiles, gathered
 from tachograph.analytics.schema import generation_seconds
-from tachograph.analytics.summary import Frame, ratio, same_kind
+from tachograph.analytics.summary import Frame, Key, expressions, ratio, same_kind
 from tachograph.analytics.tallies import known_sums
 from tachograph.core.records import Outcome
 
@@ -33,7 +33,7 @@ _COLUMNS = (
 
 def latency(
     frame: Frame,
-    *keys: pl.Expr,
+    *keys: Key,
     outcomes: Sequence[Outcome] = ("completed",),
     cache_hits: bool = False,
 ) -> Frame:
@@ -48,7 +48,7 @@ def latency(
     wanted = pl.col("outcome").is_in(list(outcomes))
     if not cache_hits:
         wanted &= pl.col("cache_status").ne_missing("HIT")
-    chosen = keys or (pl.col("model"),)
+    chosen = expressions(keys) or [pl.col("model")]
     names: list[str] = [key.meta.output_name() for key in chosen]
     seconds = generation_seconds()
     tokens = pl.col("output_tokens")

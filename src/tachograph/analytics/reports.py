@@ -2,7 +2,7 @@
 
 Each takes a LazyFrame or DataFrame of calls (`scan_calls`, `read_calls`, a part of one) and gives
 back the same kind, one row a group: its keys, then the columns that `summary` defines. On a
-LazyFrame nothing is collected. `by` takes any expressions as keys.
+LazyFrame nothing is collected. `by` takes any columns and expressions as keys.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import polars as pl
 
 from tachograph.analytics.schema import CALLS
-from tachograph.analytics.summary import Frame, Quantiles, same_kind, summarised
+from tachograph.analytics.summary import Frame, Key, Quantiles, expressions, same_kind, summarised
 
 
 def by_model(frame: Frame, *, quantiles: Quantiles = "exact") -> Frame:
@@ -48,13 +48,14 @@ def by_tag(frame: Frame, key: str, *, quantiles: Quantiles = "exact") -> Frame:
     return by(frame, tag(key), quantiles=quantiles)
 
 
-def by(frame: Frame, *keys: pl.Expr, quantiles: Quantiles = "exact") -> Frame:
-    """Each combination of these expressions, the dearest first; without cost last."""
-    order = ["spent_usd", "calls", *(key.meta.output_name() for key in keys)]
+def by(frame: Frame, *keys: Key, quantiles: Quantiles = "exact") -> Frame:
+    """Each combination of these columns or expressions, the dearest first; without cost last."""
+    chosen: list[pl.Expr] = expressions(keys)
+    order = ["spent_usd", "calls", *(key.meta.output_name() for key in chosen)]
     down = [True, True, *(False for _ in keys)]
     return same_kind(
         frame,
-        lambda calls: summarised(calls, keys, quantiles).sort(
+        lambda calls: summarised(calls, chosen, quantiles).sort(
             order, descending=down, nulls_last=True
         ),
     )

@@ -34,6 +34,9 @@ Frame = TypeVar("Frame", pl.LazyFrame, pl.DataFrame)
 Quantiles = Literal["exact", "histogram"]
 """Exact needs all values of a group in memory; the histogram is within 1 % and needs none."""
 
+Key = pl.Expr | str
+"""What to group by: an expression, or the name of a column."""
+
 TOKENS = ("input_tokens", "output_tokens", "cache_read_input_tokens", "reasoning_output_tokens")
 MONEY = ("billed_usd", "computed_usd", "spent_usd")
 _COUNTS = ("calls", *OUTCOMES, "calls_without_cost")
@@ -76,6 +79,11 @@ def same_kind(frame: Frame, build: Callable[[pl.LazyFrame], pl.LazyFrame]) -> Fr
     if isinstance(frame, pl.DataFrame):
         return build(frame.lazy()).collect()
     return build(frame)
+
+
+def expressions(keys: Sequence[Key]) -> list[pl.Expr]:
+    """The keys as expressions."""
+    return [pl.col(key) if isinstance(key, str) else key for key in keys]
 
 
 def summarised(
