@@ -13,7 +13,7 @@ import pytest
 import sqlalchemy as sa
 
 import tachograph
-from tachograph.analytics import read_calls
+from tachograph.analytics import read_calls, roll_up, rollup_coverage, scan_rollups
 from tachograph.core.ids import uuid7_floor
 from tachograph.core.units import microseconds
 from tachograph.httpx import RecordingTransport
@@ -145,6 +145,23 @@ def test_an_analyst_reads_and_cannot_write(page: Page) -> None:
     with engine.connect() as connection, pytest.raises(sa.exc.ProgrammingError, match="denied"):
         connection.exec_driver_sql("DELETE FROM calls")
     engine.dispose()
+
+
+def test_an_analyst_who_may_not_read_all_of_rollups_reads_calls(page: Page) -> None:
+    record_a_call(page.url(page.writer))
+    owner, analyst = (page.url(role) for role in (page.owner.url.username or "", page.analyst))
+    roll_up(owner, now_us=microseconds(datetime.now(UTC) + timedelta(hours=2)))
+    for told in (1, 0):
+        assert rollup_coverage(analyst).calls == told
+        assert scan_rollups(analyst, current=True).collect()["calls"].sum() == 1
+        with page.owner.begin() as connection:
+            connection.exec_driver_sql(f"REVOKE SELECT ON rollup_gaps FROM {page.analyst}")
+    with page.owner.begin() as connection:
+        connection.exec_driver_sql(f"GRANT SELECT ON rollup_gaps TO {page.analyst}")
+        connection.exec_driver_sql("ALTER TABLE calls ENABLE ROW LEVEL SECURITY")
+        connection.exec_driver_sql("CREATE POLICY theirs ON calls USING (true)")
+    assert rollup_coverage(analyst).calls == 0, "rollups may tell of calls that are not theirs"
+    assert scan_rollups(analyst, current=True).collect()["calls"].sum() == 1
 
 
 def test_the_queries_answer(page: Page) -> None:
