@@ -10,10 +10,12 @@ from typing import Any
 import polars as pl
 import polars.selectors as cs
 
+from tachograph.analytics.day_files import COMPRESSION_LEVEL
+
 _ISO = "%Y-%m-%dT%H:%M:%S%.6fZ"
 
 FORMATS: dict[str, Callable[[pl.LazyFrame, Path], object]] = {
-    ".parquet": lambda frame, path: frame.sink_parquet(path),
+    ".parquet": lambda frame, path: frame.sink_parquet(path, compression_level=COMPRESSION_LEVEL),
     ".csv": lambda frame, path: _with_iso_instants(frame).sink_csv(path),
     ".ndjson": lambda frame, path: _with_iso_instants(frame).sink_ndjson(path),
 }
