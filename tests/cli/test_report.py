@@ -136,6 +136,23 @@ def test_each_kind(
     assert len(table.out.splitlines()) > 2
 
 
+@pytest.mark.parametrize(
+    ("kind", "sums"),
+    [
+        ("cost", ["3", "2", "0.250000000001+", "-", "0.125000000000"]),
+        ("cache", ["3", "1,000", "-", "-", "0", "-"]),
+        ("retries", ["3", "0", "0", "0", "-", "0", "0.000"]),
+    ],
+)
+def test_what_adds_up_has_its_sums_below_it(
+    tachograph: Run, db: str, kind: str, sums: list[str]
+) -> None:
+    lines = tachograph("report", kind, "--db", db).out.splitlines()
+    below = 1 + max(n for n, line in enumerate(lines) if set(line) == {"\u2500"})
+    assert lines[below].split() == sums
+    assert ("+ and 1 call whose cost is not known" in lines) is (kind == "cost")
+
+
 def test_only_calls_like_this_and_only_the_first_lines(tachograph: Run, db: str) -> None:
     where = ["--where", "provider = 'P' AND spent_usd < 0.1"]
     (only,) = tachograph("report", "--db", db, "--format", "json", *where).json

@@ -124,8 +124,8 @@ def by_volume(calls: pl.LazyFrame, keys: Sequence[pl.Expr], *columns: pl.Expr) -
 
 def total(report: pl.DataFrame) -> dict[str, Any]:
     """The sums over all rows of a report, and the ratios of sums; nothing that needs the calls."""
-    sums = report.select(known_sum(pl.col(*_COUNTS, *TOKENS, *MONEY)))
-    ratios = [_RATIOS[name].alias(name) for name in ("failure_rate", "spent_usd_per_1000_calls")]
+    sums = report.select(known_sum(pl.col([name for name in _TOTALS if name in report.columns])))
+    ratios = [made.alias(name) for name, made in _OF_SUMS.items() if name in report.columns]
     return sums.with_columns(ratios).row(0, named=True)
 
 
@@ -226,4 +226,19 @@ _RATIOS = {
     "failure_rate": ratio(pl.col("failed"), pl.col("completed") + pl.col("failed")),
     "output_tokens_per_second": ratio(pl.col("generated_tokens"), pl.col("generation_seconds")),
     "spent_usd_per_1000_calls": ratio(pl.col("spent_usd") * 1000, pl.col("calls")),
+}
+
+_TOTALS = (
+    *_COUNTS,
+    *TOKENS,
+    *MONEY,
+    *("cache_write_input_tokens", "answers_from_cache", "saved_usd"),  # of `cache`
+    "wasted_usd",  # of `cost_per_success`
+    *("operations", "retried", "recovered", "given_up", "resends", "waiting_seconds"),
+)
+_OF_SUMS = {
+    "failure_rate": _RATIOS["failure_rate"],
+    "spent_usd_per_1000_calls": _RATIOS["spent_usd_per_1000_calls"],
+    "spent_usd_per_success": ratio(pl.col("spent_usd"), pl.col("completed")),
+    "recovery_rate": ratio(pl.col("recovered"), pl.col("retried")),
 }

@@ -148,6 +148,9 @@ HEADINGS: dict[Kind, Mapping[str, str]] = {
 }
 """The columns of the other reports."""
 
+SUMMED = (*(kind for kind in Kind if kind not in HEADINGS), Kind.RETRIES, Kind.CACHE, Kind.COST)
+"""Those that have their sums below them."""
+
 
 def summary_headings(report: Any) -> dict[str, str]:
     """The columns for people of a report by keys: the keys, and what they have in common."""

@@ -23,6 +23,7 @@ from tachograph.cli.into import To, form_of, into
 from tachograph.cli.kinds import (
     HEADINGS,
     SPARE,
+    SUMMED,
     UNKNOWN_COSTS,
     Kind,
     made,
@@ -149,30 +150,23 @@ def show_report(
     for_people = form in (Format.TABLE, Format.MARKDOWN)
     most = MOST_LINES if top is None and for_people else top
     shown = report if most is None else report.head(most)
-    if kind in HEADINGS:
-        show(shown, form, headings=HEADINGS[kind], title=title, spare=SPARE)
-    else:
-        _show_summary(report, shown, form, title)
-    if for_people and len(shown) < len(report):
-        hidden = counted(len(report) - len(shown), "line")
-        sums = "" if kind in HEADINGS or len(shown) == 1 else ", which the sums are of"
-        stderr.print(f"{hidden} more: --top {len(report)} shows all{sums}")
-
-
-def _show_summary(report: Any, shown: Any, form: Format, title: str | None) -> None:
-    total = analytics.total(report)
+    total = analytics.total(report) if kind in SUMMED else {}
     show(
         shown,
         form,
-        headings=summary_headings(report),
+        headings=HEADINGS.get(kind) or summary_headings(report),
         title=title,
         total=total,
         more=UNKNOWN_COSTS,
         spare=SPARE,
     )
-    if form in (Format.TABLE, Format.MARKDOWN) and (unknown := total["calls_without_cost"]):
+    if for_people and (unknown := total.get("calls_without_cost")):
         blank = "\n" if form is Format.MARKDOWN else ""
         sys.stdout.write(f"{blank}+ and {counted(unknown, 'call')} whose cost is not known\n")
+    if for_people and len(shown) < len(report):
+        hidden = counted(len(report) - len(shown), "line")
+        sums = "" if not total or len(shown) == 1 else ", which the sums are of"
+        stderr.print(f"{hidden} more: --top {len(report)} shows all{sums}")
 
 
 def _check(kind: Kind | None, by: str | None, where: str | None, plot_to: Path | None) -> None:
