@@ -128,13 +128,24 @@ def test_bars_tell_amounts_in_digits_enough() -> None:
         *({"model": f"m{at}", "spent_usd": Decimal(text)} for at, text in enumerate(amounts))
     )
     shown = words(svg(analytics.plot_spend(analytics.by_model(calls))))
-    assert {"1234.57", "0.100", "0.000123", "1e-9", "0", "-2.50"} <= set(shown)
+    assert {"1,234.57", "0.100", "0.000123", "1e-9", "0", "-2.50"} <= set(shown)
 
 
 def test_spend_by_day_tells_the_dearest_apart_and_sums_the_others() -> None:
     shown = words(svg(analytics.plot_spend_by_day(SOME)))
     assert {SHOWN, "l/m", "j/k", "h/i", "f/g", "3 others"} <= set(shown)
     assert "a/b" not in shown
+
+
+def test_spend_by_day_has_a_place_for_each_day_and_few_are_no_wall() -> None:
+    some = SOME.filter(pl.col("id").is_in(["0", "3"]))
+    drawn = analytics.plot_spend_by_day(some).to_dict()
+    days = drawn["encoding"]["x"]["scale"]["domain"]
+    assert days == ["Nov 1", "Nov 2", "Nov 3", "Nov 4"]
+    assert drawn["mark"]["size"] < 50
+    years = SOME.with_columns(pl.lit(NOON + timedelta(days=70)).alias("started_at"))
+    days = analytics.plot_spend_by_day(pl.concat([SOME, years])).to_dict()
+    assert days["encoding"]["x"]["scale"]["domain"][-1] == "2027-01-10"
 
 
 def test_spend_by_day_has_the_sums_of_the_report() -> None:
@@ -152,15 +163,15 @@ def test_hours_are_those_of_utc_from_their_beginning_to_their_end() -> None:
     drawn = analytics.plot_calls_by_hour(analytics.by_hour(calls)).to_dict()
     assert drawn["encoding"]["x"]["scale"] == {"type": "utc"}
     (data,) = drawn["datasets"].values()
-    assert [(bar["part"], bar["low"], bar["high"]) for bar in data] == [
-        ("failed", 0, 1),
-        ("abandoned or refused", 0, 1),
-        ("completed", 1, 2),
+    steps = [(step["hour"][11:13], step["low"], step["high"]) for step in data]
+    assert [step["part"] for step in data] == [
+        part for part in ("failed", "abandoned or refused", "completed") for _ in range(4)
     ]
-    assert {(bar["hour"][:16], bar["until"][:16]) for bar in data} == {
-        ("2026-11-01T12:00", "2026-11-01T13:00"),
-        ("2026-11-01T14:00", "2026-11-01T15:00"),
-    }
+    assert steps == [
+        *[("12", 0, 1), ("13", 0, 0), ("14", 0, 0), ("15", 0, 0)],
+        *[("12", 1, 1), ("13", 0, 0), ("14", 0, 1), ("15", 0, 1)],
+        *[("12", 1, 2), ("13", 0, 0), ("14", 1, 1), ("15", 1, 1)],
+    ]
 
 
 def test_retries_tell_how_many_recovered() -> None:

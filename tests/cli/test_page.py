@@ -177,4 +177,20 @@ def test_a_page_of_no_calls(tachograph: Run, full: str, tmp_path: Path) -> None:
     to = tmp_path / "none.html"
     ran = tachograph("report", "--html", str(to), "--db", full, "--until", "2020-01-01")
     assert (ran.err, ran.status) == ("no calls in this period\n", 0)
-    assert "0 calls" in to.read_text(encoding="utf-8")
+    text = to.read_text(encoding="utf-8")
+    assert "0 calls" in text
+    assert "<svg" not in text
+    assert "<table" not in text
+
+
+def test_a_page_of_calls_of_which_none_failed_and_none_differs(
+    tachograph: Run, tmp_path: Path
+) -> None:
+    cost = {"billed_picousd": FINE, "spent_picousd": FINE, "computed_picousd": FINE}
+    db = stored(tmp_path / "fine.db", [row(timedelta(), model="a/b", latency_seconds=1.0, **cost)])
+    to = tmp_path / "fine.html"
+    assert tachograph("report", "--html", str(to), "--db", db).status == 0
+    text = to.read_text(encoding="utf-8")
+    assert "No call went wrong." in text
+    assert "Every cost that is known is as computed." in text
+    assert "<b>0.000123</b>" in text

@@ -31,21 +31,22 @@ RULE, WORDS, PAPER = "#8a9099", "#3c4450", "#ffffff"
 WIDTH = 560
 
 _ROW = 26
+_SMALL = Decimal("0.0001")
 UNKNOWN = "(unknown)"
 
 
 def bars(
-    rows: pl.DataFrame, name: str, title: str, *, format_: str = "~f", parts: Sequence[str] = ()
+    rows: pl.DataFrame, name: str, title: str, *, whole: bool = False, parts: Sequence[str] = ()
 ) -> Plot:
     """A bar for each row, as long as its `name`, with its `label` before and `said` behind it.
 
-    Bars of parts, two columns that are the whole, tell the first of them fainter.
+    `whole` are counts. Of `parts`, two columns that are the whole, the first is fainter.
     """
     rows = rows.with_columns(pl.col(name).cast(pl.Float64))
     most: float = rows.select(pl.col(name).max().fill_null(0)).item() or 1.0
     # room for what is said behind the longest bar
     scale = alt.Scale(domain=[0, 1.35 * most], nice=False)
-    axis = axis_of(format_, tickCount=5)
+    axis = axis_of(",~f", tickCount=5, **({"tickMinStep": 1} if whole else {}))
     y = rows_of(rows)
     if parts:
         drawn = stacked(rows, parts, "label").plot.bar(
@@ -66,20 +67,26 @@ def bars(
 
 
 def stacked(rows: pl.DataFrame, parts: Sequence[str], key: str) -> pl.DataFrame:
-    """A row for each `part` of a key that is not 0, from `low` to `high`, one upon the other."""
+    """A row for each `part` of a key, from `low` to `high`, one upon the other."""
     above = pl.lit(0, pl.Int64)
     layers = []
     for part in parts:
         low, above = above, above + pl.col(part)
         layers.append(rows.select(key, low=low, high=above, part=pl.lit(part)))
-    return pl.concat(layers).filter(pl.col("high") > pl.col("low"))
+    return pl.concat(layers)
 
 
 def in_rows(*layers: alt.Chart) -> Plot:
     """Layers over the same rows, as high as these need."""
-    for layer in layers:
-        layer.params = alt.Undefined  # polars lets every plot be zoomed, and names cannot be
-    return alt.LayerChart(layer=list(layers)).properties(width=WIDTH, height=alt.Step(_ROW))
+    return alt.LayerChart(layer=[unmoved(layer) for layer in layers]).properties(
+        width=WIDTH, height=alt.Step(_ROW)
+    )
+
+
+def unmoved(chart: alt.Chart) -> alt.Chart:
+    """The chart without zoom, which polars gives every plot and rows of names cannot have."""
+    chart.params = alt.Undefined
+    return chart
 
 
 def rows_of(frame: pl.DataFrame) -> alt.Y:
@@ -138,9 +145,18 @@ def labelled(report: pl.DataFrame) -> pl.DataFrame:
 
 def usd_text(name: str) -> pl.Expr:
     """An amount in three digits, or more where cents need them; the tables have every digit."""
-    usd = pl.col(name)
-    said = usd.round(9).cast(pl.Float64).cast(pl.String)
-    for places, least in enumerate(("0.0001", "0.001", "0.01", "0.1", "1")):
-        short = usd.round(6 - places).cast(pl.Decimal(38, 6 - places)).cast(pl.String)
-        said = pl.when(usd.abs() >= pl.lit(Decimal(least))).then(short).otherwise(said)
-    return pl.when(usd == 0).then(pl.lit("0")).otherwise(said)
+    return pl.col(name).map_elements(few_digits, pl.String)
+
+
+def number_text(name: str) -> pl.Expr:
+    """A count with commas."""
+    return pl.col(name).map_elements("{:,}".format, pl.String)
+
+
+def few_digits(usd: Decimal) -> str:
+    """12,345.68, 0.0123, 1e-9."""
+    if not usd:
+        return "0"
+    if abs(usd) < _SMALL:
+        return f"{float(usd):.3g}".replace("e-0", "e-")
+    return f"{usd:,.{max(2, 2 - usd.adjusted())}f}"

@@ -30,15 +30,19 @@ from tachograph.analytics.drawing import (
     labelled,
     legend_of,
     name_text,
+    number_text,
     ones_twos_fives,
     rows_of,
     stacked,
+    unmoved,
     usd_text,
 )
 from tachograph.analytics.pareto import PLACES, name_places, pareto_front
 
 _HEIGHT = 260
 _FEW_HOURS = 48
+_FEW_DAYS, _BROAD = 6, 44
+"""So few days have bars of that many pixels; more share the width."""
 
 
 def plot_spend(report: pl.DataFrame) -> Plot:
@@ -70,39 +74,50 @@ def plot_spend_by_day(calls: pl.LazyFrame | pl.DataFrame, key: str = "model") ->
         .with_columns(order=pl.col("label").map_elements(series.index, pl.Int64))
         .sort("day", "order")
     )
-    chart: alt.Chart = rows.plot.bar(
-        x=alt.X("yearmonthdate(day):T", title="day (UTC)", axis=axis_of("%b %-d", grid=False)),
-        y=alt.Y("spent_usd:Q", title="spent (USD)", axis=axis_of("~f")),
+    first, last = pl.col("day").min(), pl.col("day").max()
+    days = sums.select(pl.date_ranges(first, last)).to_series().drop_nulls().explode()
+    format_ = "%b %-d" if days.dt.year().n_unique() == 1 else "%Y-%m-%d"
+    chart: alt.Chart = rows.with_columns(pl.col("day").dt.strftime(format_)).plot.bar(
+        x=alt.X(
+            "day:O",
+            title="day (UTC)",
+            scale=alt.Scale(
+                paddingInner=0.06, paddingOuter=0.03, domain=days.dt.strftime(format_).to_list()
+            ),
+            axis=axis_of("", grid=False, labelAngle=0, labelOverlap=True, labelSeparation=8),
+        ),
+        y=alt.Y("spent_usd:Q", title="spent (USD)", axis=axis_of(",~f")),
         color=colour_of(alt.Color, "label", series, STACK, columns=2),
         order=alt.Order("order:Q"),
     )
-    return chart.properties(width=WIDTH, height=_HEIGHT)
+    if len(days) <= _FEW_DAYS:
+        chart = chart.mark_bar(size=_BROAD)
+    return unmoved(chart).properties(width=WIDTH, height=_HEIGHT)
 
 
 def plot_calls_by_hour(report: pl.DataFrame) -> Plot:
     """How many calls of each hour (UTC) failed, ended otherwise, or completed; of `by_hour`."""
     ends = ("failed", "abandoned or refused", "completed")
     others = (pl.col("abandoned") + pl.col("refused")).alias(ends[1])
-    rows = stacked(report.with_columns(others), ends, "hour").with_columns(
-        until=pl.col("hour").dt.offset_by("1h")
-    )
+    end = report.tail(1).with_columns(pl.col("hour").dt.offset_by("1h"))
+    rows = stacked(pl.concat([report, end]).with_columns(others), ends, "hour")
     if len(report) <= _FEW_HOURS:
         axis = axis_of("%b %-d, %H:%M", grid=False, labelOverlap=True)
     else:
         each_day = alt.TimeIntervalStep("day", 1)
         axis = axis_of("%b %-d", grid=False, labelOverlap=True, tickCount=each_day)
-    chart: alt.Chart = rows.plot.bar(
+    chart: alt.Chart = rows.plot.area(
         x=alt.X(
             "hour:T",
             title="hour (UTC)",
             scale=alt.Scale(type="utc"),
             axis=axis,
         ),
-        x2="until:T",
         y=alt.Y("low:Q", title="calls an hour", axis=axis_of(",~f")),
         y2="high:Q",
         color=colour_of(alt.Color, "part", ends, (STRONG, MIDDLE, FAINT)),
     )
+    chart = chart.mark_area(interpolate="step-after")
     return chart.properties(width=WIDTH, height=_HEIGHT)
 
 
@@ -145,9 +160,9 @@ def plot_failures(report: pl.DataFrame) -> Plot:
     status = pl.format(" ({})", "http_status").fill_null("")
     share = (pl.col("share") * 100).round(1)
     rows = report.head(MOST_BARS).select(
-        "calls", label=kind + status, said=pl.format("{} ({} %)", "calls", share)
+        "calls", label=kind + status, said=pl.format("{} ({} %)", number_text("calls"), share)
     )
-    return bars(rows, "calls", "calls that went wrong", format_="~s")
+    return bars(rows, "calls", "calls that went wrong", whole=True)
 
 
 def plot_retries(report: pl.DataFrame) -> Plot:
@@ -159,12 +174,12 @@ def plot_retries(report: pl.DataFrame) -> Plot:
     share = (pl.col("recovery_rate") * 100).round(1)
     rows = labelled(
         report.filter(pl.col("retried") > 0).rename({"operations": "calls", "given_up": parts[1]})
-    ).with_columns(said=pl.format("{} ({} %)", "retried", share))
+    ).with_columns(said=pl.format("{} ({} %)", number_text("retried"), share))
     return bars(
         rows,
         "retried",
         "operations with a retry (and how many recovered)",
-        format_="~s",
+        whole=True,
         parts=parts,
     )
 
@@ -189,8 +204,8 @@ def plot_audit(report: pl.DataFrame) -> Plot:
     """
     differing = report.filter(pl.col("differing") > 0)
     usd = pl.format(" ({} USD)", usd_text("absolute_difference_usd")).fill_null("")
-    rows = labelled(differing).with_columns(said=pl.col("differing").cast(pl.String) + usd)
-    return bars(rows, "differing", "calls whose costs differ", format_="~s")
+    rows = labelled(differing).with_columns(said=number_text("differing") + usd)
+    return bars(rows, "differing", "calls whose costs differ", whole=True)
 
 
 def plot_pareto(report: pl.DataFrame, *, width: int = WIDTH) -> Plot:

@@ -28,6 +28,8 @@ PLAIN_PLACES = 4
 """Digits of money after the point that are as dark as the rest; the others are exact, but faint."""
 
 _numbers = count()
+_PLACES = re.compile(r' (?:d|transform)="[^"]*"')
+_FINER = re.compile(r"(?<=\.\d\d)\d+")
 _MONEY = re.compile(rf"(-?[\d,]+\.\d{{{PLAIN_PLACES}}})(\d+)(\+?)")
 
 
@@ -51,7 +53,7 @@ def document(
     body = "\n".join(map(_section, sections))
     facts = "".join(f"<li>{escape(line)}</li>" for line in head)
     large = "".join(
-        f"<div><dt>{escape(name)}</dt><dd><b>{_figure_of(value)}</b> "
+        f"<div><dt>{escape(name)}</dt><dd><b>{escape(value)}</b> "
         f"<small>{escape(more)}</small></dd></div>"
         for name, value, more in tiles
     )
@@ -96,6 +98,11 @@ def table(shown: Grid, note: str = "") -> str:
     )
 
 
+def sentence(text: str) -> str:
+    """What is said in place of a plot or a table that would be empty."""
+    return f"<p>{escape(text)}</p>"
+
+
 def figure(plot: Any, what: str, *, narrow: Any = None) -> str:
     """A plot in two widths, of which the page shows the one that fits; `narrow` may be another."""
     wide = _svg(plot, WIDE, narrow=False)
@@ -134,7 +141,8 @@ def _figure_of(text: str) -> str:
 
 
 def _svg(plot: Any, width: int, *, narrow: bool) -> str:
-    """The picture, whose ids are its own among all of the page."""
+    """The picture to a hundredth of a pixel, whose ids are its own among all of the page."""
     prefix = f"p{next(_numbers)}-"
     picture = svg(plot, width=width, narrow=narrow)
+    picture = _PLACES.sub(lambda found: _FINER.sub("", found[0]), picture)
     return re.sub(r'(\bid="|url\(#)', rf"\g<1>{prefix}", picture)

@@ -14,12 +14,13 @@ from typing import Any
 import tachograph
 from tachograph import analytics
 from tachograph.analytics.audit import audit_totals, with_audit
+from tachograph.analytics.drawing import few_digits
 from tachograph.analytics.rereading import SUMMED_UP, read_once
 from tachograph.cli import kinds
-from tachograph.cli.html import NARROW, WIDE, Section, document, figure, table
+from tachograph.cli.html import NARROW, WIDE, Section, document, figure, sentence, table
 from tachograph.cli.kinds import Kind
 from tachograph.cli.output import grid
-from tachograph.cli.values import UNKNOWN, column_cells, counted, digits
+from tachograph.cli.values import UNKNOWN, column_cells, counted
 
 NEEDED = (
     *SUMMED_UP,
@@ -35,6 +36,8 @@ NEEDED = (
 )
 """The columns that the page is made of, of calls and their audit."""
 
+TITLE = "OpenRouter calls"
+COUNTS = ("calls", "completed", "failed", "calls_without_cost")
 MOST_ROWS = 50
 """A table on the page has no more; the command line shows all."""
 
@@ -59,13 +62,16 @@ def write_page(
 
 def _page(calls: Any, quantiles: analytics.Quantiles, where: str | None) -> str:
     models = analytics.by_model(calls, quantiles=quantiles).collect()
+    if models.is_empty():
+        total = analytics.total(models) | dict.fromkeys(COUNTS, 0)
+        none = Section("No calls", "There are none in what this page was asked for.", [])
+        return document(TITLE, _head(calls, total, where), _tiles(total), [none])
+    total = analytics.total(models)
     providers = analytics.by_provider(calls, quantiles=quantiles).collect()
     latencies = analytics.latency(calls).collect()
     errors = analytics.errors(calls).collect()
     audited = audit_totals(calls.drop_nulls("reason")).collect()
     audit = analytics.audit_by(audited, "reason")
-    nothing = dict.fromkeys(("calls", "completed", "failed", "calls_without_cost"), 0)
-    total = analytics.total(models) if len(models) else analytics.total(models) | nothing
     errors_shown = {
         name: heading for name, heading in kinds.HEADINGS[Kind.ERRORS].items() if name != "message"
     }
@@ -92,16 +98,20 @@ def _page(calls: Any, quantiles: analytics.Quantiles, where: str | None) -> str:
             [
                 figure(analytics.plot_latency(latencies), "latency by model"),
                 _table(latencies, kinds.HEADINGS[Kind.LATENCY]),
-            ],
+            ]
+            if len(latencies)
+            else [sentence("No such call completed.")],
         ),
         Section(
             "Failures",
-            f"{_share(total['failure_rate'])} of the calls that ended failed. Here are these, and "
-            "those that were left for a reason, by kind and HTTP status.",
+            f"{_share(total['failure_rate'])} of the calls that completed or failed did fail. Here "
+            "are these, and those that were left for a reason, by kind and HTTP status.",
             [
                 figure(analytics.plot_failures(errors), "calls that went wrong, by kind"),
                 _table(errors, errors_shown),
-            ],
+            ]
+            if len(errors)
+            else [sentence("No call went wrong.")],
         ),
         Section(
             "Choosing a model",
@@ -120,13 +130,16 @@ def _page(calls: Any, quantiles: analytics.Quantiles, where: str | None) -> str:
             "Computed (tokens times listed prices) against billed (what OpenRouter charged), call "
             f"by call. Unexplained: {analytics.unexplained_share(audited):.4%} of the bill.",
             [
-                figure(analytics.plot_audit(audit), "calls whose costs differ, by reason"),
+                figure(analytics.plot_audit(audit), "calls whose costs differ, by reason")
+                if audit["differing"].sum()
+                else sentence("Every cost that is known is as computed."),
                 _table(audit, kinds.AUDIT_COLUMNS),
-            ],
+            ]
+            if len(audit)
+            else [sentence("No cost is known.")],
         ),
     ]
-    title = "OpenRouter calls"
-    return document(title, _head(calls, total, where), _tiles(total), sections)
+    return document(TITLE, _head(calls, total, where), _tiles(total), sections)
 
 
 def _head(calls: Any, total: Mapping[str, Any], where: str | None) -> list[str]:
@@ -149,7 +162,7 @@ def _tiles(total: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     return [
         (
             "spent",
-            UNKNOWN if spent is None else digits(spent, 2),
+            UNKNOWN if spent is None else few_digits(spent),
             "USD" + (" +" if unknown else ""),
         ),
         ("calls", f"{total['calls']:,}", f"{total['completed']:,} completed"),
