@@ -73,6 +73,8 @@ def test_a_model_without_a_price_is_told() -> None:
         cost_at(
             listed({"model": "another", "prompt": Decimal(1), "completion": Decimal(1)}), "a/model"
         )
+    with pytest.raises(ValueError, match=r"; did you mean a/model\?$"):
+        cost_at(listed({"model": "a/model"}), "model")
     with pytest.raises(ValueError, match="not priced by input and output tokens"):
         cost_at(listed({"model": "a/model"}), "a/model")
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import altair as alt
 import vl_convert
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tachograph.analytics.drawing import Plot
 
 PICTURES = (".png", ".svg", ".html")
@@ -41,11 +40,14 @@ _NAMES_ABOVE = {
 }
 
 
-def save_plot(plot: Plot, to: Path) -> None:
+def save_plot(plot: Plot, to: Path | str) -> None:
     """Write a plot to FILE.png (twice the size, for sharp print), FILE.svg or FILE.html.
 
-    The page has its script within it and needs no network.
+    The page has its script within it and needs no network. ValueError for any other ending.
     """
+    to = Path(to)
+    if to.suffix not in PICTURES:
+        raise ValueError(f"{to.name} ends with none of {', '.join(PICTURES)}")
     if to.suffix == ".svg":
         to.write_text(svg(plot), encoding="utf-8")
     elif to.suffix == ".png":

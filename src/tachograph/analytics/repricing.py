@@ -7,6 +7,7 @@ from decimal import Decimal
 import polars as pl
 
 from tachograph.analytics.schema import MONEY
+from tachograph.openrouter.likeness import meant
 
 
 def cost_at(prices: pl.DataFrame, model: str) -> pl.Expr:
@@ -20,7 +21,7 @@ def cost_at(prices: pl.DataFrame, model: str) -> pl.Expr:
         pl.col("provider").is_null(), pl.col("valid_until_at").is_null(), model=model
     )
     if listed.is_empty():
-        raise ValueError(f"{model!r} has no listed price: see read_prices()")
+        raise ValueError(f"{model!r} has no listed price{meant(model, prices['model'])}")
     price = listed.row(0, named=True)
     prompt, completion = price["prompt"], price["completion"]
     if prompt is None or completion is None:

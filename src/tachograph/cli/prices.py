@@ -22,6 +22,7 @@ from tachograph.openrouter.catalog import (
     read_endpoints,
     read_models,
 )
+from tachograph.openrouter.likeness import meant
 from tachograph.openrouter.models import ModelNames
 from tachograph.settings import OPENROUTER_URL
 from tachograph.store.backfill import backfill
@@ -106,9 +107,11 @@ def history(
     with reading(db) as engine, engine.connect() as connection:
         rows = read_prices(connection)
     found = ModelNames(row for row in rows if row.provider is None).resolve(model, None)
+    known = {row.model for row in rows}
+    if found not in known:
+        hint = meant(model, known) or ": tachograph prices sync reads them"
+        raise TachographError(f"no price of {model} is known{hint}")
     rows = [row for row in rows if row.model == found]
-    if not rows:
-        raise TachographError(f"no price of {model} is known: tachograph prices sync reads them")
     frame = HistoryFrame(rows, per_million=form is Format.TABLE)
     show(frame, form, headings=frame.headings(), title=found)
 
