@@ -12,7 +12,8 @@ import pytest
 from tachograph.analytics import roll_up
 from tachograph.cli import report
 from tachograph.core.units import microseconds
-from tests.analytics.rows import NOON
+from tests.analytics.rolled import add
+from tests.analytics.rows import NOON, row
 from tests.cli.conftest import Run
 
 
@@ -99,6 +100,15 @@ def test_what_rollups_cannot_tell_is_read(
     ran = tachograph("report", *asked, "--db", rolled_up)
     assert ran.status == 0
     assert "rollups" not in ran.err
+
+
+def test_rollups_of_too_little_of_the_period_are_left(tachograph: Run, rolled_up: str) -> None:
+    since = ("--since", "2026-11-01T13:30Z")
+    assert "rollups" not in tachograph("report", "--db", rolled_up, *since).err
+    add(rolled_up, row(timedelta(seconds=1), model="late"))
+    ran = tachograph("report", "--db", rolled_up, "--format", "json")
+    assert "rollups" not in ran.err
+    assert sum(line["calls"] for line in ran.json) == 4
 
 
 def test_quantiles_of_very_many_groups_are_exact(tachograph: Run, rolled_up: str) -> None:

@@ -51,7 +51,7 @@ class Places:
     calls: list[tuple[datetime, datetime]] = field(default_factory=list)
     """The periods whose calls have to be added up."""
     rolled_us: int = 0
-    """What the spans come to in time."""
+    """What the spans come to in time, from the first call to the last."""
 
     @property
     def share(self) -> float:
@@ -81,7 +81,7 @@ def places_of(
         end = min(until, end_us, known.last_call_us + 1)
         if length:
             places.spans.append(Span(length, began_us, end_us))
-            places.rolled_us += end_us - began_us
+            places.rolled_us += max(end - begin, 0)
         elif begin < end:
             places.calls.append((from_microseconds(begin), from_microseconds(end)))
     return places
