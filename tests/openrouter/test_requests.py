@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tachograph.openrouter.request_facts import RequestFacts
-from tachograph.openrouter.requests import read_form, read_request
+from tachograph.openrouter.requests import _known, read_form, read_request
 
 KEY = "sk-or-v1-" + "0123456789abcdef" * 4
 SECRET = "Correct-Horse"
@@ -224,18 +224,43 @@ def test_bodies_that_few_would_send(body: bytes) -> None:
 SIMPLE: list[Any] = [None, True, False, 0, 1, 2**63, -(2**63), 0.5, 1e308, [], [{}], {}, [1, 2]]
 TEXTS = ["", "a/b:free", "x" * 300, KEY, "\0ä"]
 USUAL = ["model", "messages", "stream", "max_tokens", "temperature", "top_p", "tools", "user"]
+ALL = (*(n for n in RequestFacts.__annotations__ if not n.startswith("_")),)
 
-
-@given(
-    st.dictionaries(
-        st.sampled_from([*USUAL, "session_id", "seed"]), st.sampled_from([*SIMPLE, *TEXTS])
-    )
+REQUESTS = st.dictionaries(
+    st.sampled_from([*USUAL, "session_id", "seed", "invented"]), st.sampled_from([*SIMPLE, *TEXTS])
 )
-def test_the_quick_way_sees_the_same(request: dict[str, Any]) -> None:
-    quick = read(request)
-    long_way = read({**request, "zz": 1})
-    assert long_way.other is not None
-    long_way.other.remove("zz")
-    long_way.other = long_way.other or None
-    for name in RequestFacts.__annotations__:
-        assert getattr(quick, name) == getattr(long_way, name)
+
+
+@given(st.lists(REQUESTS, min_size=2, max_size=2))
+def test_what_is_remembered_of_like_requests_is_what_is_read(pair: list[dict[str, Any]]) -> None:
+    _known.clear()
+    alone = []
+    for request in pair:
+        alone.append([getattr(read(request), name) for name in ALL])
+        _known.clear()
+    for _ in range(2):
+        for request, facts in zip(pair, alone, strict=True):
+            assert [getattr(read(request), name) for name in ALL] == facts
+
+
+def test_one_user_is_not_taken_for_another() -> None:
+    request = {"model": "a/b", "messages": [], "seed": 7, "user": "u-1", "session_id": "s-1"}
+    first, second = read(request), read({**request, "user": "u-2", "session_id": None})
+    third = read({"model": "a/b", "messages": [], "seed": 7})
+    assert (first.user_id, first.session_id) == ("u-1", "s-1")
+    assert (second.user_id, second.session_id) == ("u-2", None)
+    assert (third.user_id, third.session_id) == (None, None)
+    odd = read({**request, "user": 5})
+    assert odd.as_fields()[-1] == '{"seed":7,"other_fields":["user"]}'
+    assert first.as_fields() == second.as_fields() == third.as_fields()
+
+
+def test_what_is_remembered_is_bounded_and_holds_no_content() -> None:
+    _known.clear()
+    for n in range(1000):
+        read({"model": f"m/{n}", "messages": [{"content": SECRET}], "invented": SECRET})
+    assert 0 < len(_known) <= 256
+    assert SECRET not in repr(list(_known))
+    _known.clear()
+    assert read({"model": "a/b", "tools": [{"name": "x" * 20_000}]}).tools == 1
+    assert not _known

@@ -1,4 +1,4 @@
-"""What is recorded of a request, and the quick way to it for those that nearly all are."""
+"""What is recorded of a request."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from tachograph.openrouter.text import fit, redact
+from tachograph.openrouter.text import redact
 
 INT64 = 2**63 - 1
 
@@ -26,20 +26,29 @@ class RequestFacts:
     user_id: str | None = None
     parameters: dict[str, Any] | None = None
     other: list[str] | None = None
+    _fields: tuple[Any, ...] | None = None
+
+    def copy(self) -> RequestFacts:
+        """The same, to be changed."""
+        facts = RequestFacts()
+        vars(facts).update(vars(self), _fields=None)
+        return facts
 
     def as_fields(self) -> tuple[Any, ...]:
-        """The fields of `Call` from `request_model` to `parameters`."""
-        return (
-            self.model,
-            self.stream,
-            self.max_tokens,
-            self.temperature,
-            self.top_p,
-            self.reasoning_effort,
-            self.response_format,
-            self.tools,
-            self._parameters_json(),
-        )
+        """The fields of `Call` from `request_model` to `parameters`; after this, no changes."""
+        if self._fields is None:
+            self._fields = (
+                self.model,
+                self.stream,
+                self.max_tokens,
+                self.temperature,
+                self.top_p,
+                self.reasoning_effort,
+                self.response_format,
+                self.tools,
+                self._parameters_json(),
+            )
+        return self._fields
 
     def _parameters_json(self) -> str | None:
         """The parameters as a JSON object, the names of other fields under `other_fields`."""
@@ -49,45 +58,3 @@ class RequestFacts:
         if self.other is not None:
             parameters["other_fields"] = sorted(self.other)[:32]
         return redact(msgspec.json.encode(parameters).decode())
-
-
-class _Usual(msgspec.Struct, forbid_unknown_fields=True, gc=False):
-    """A request of these members alone, each of the type that it should have."""
-
-    model: str | None = None
-    messages: msgspec.Raw = msgspec.Raw()
-    stream: bool | None = None
-    max_tokens: int | None = None
-    temperature: float | None = None
-    top_p: float | None = None
-    tools: list[msgspec.Raw] | None = None
-    session_id: str | None = None
-    user: str | None = None
-
-
-_decode = msgspec.json.Decoder(_Usual).decode
-
-
-def read_usual(body: bytes) -> RequestFacts | None:
-    """The facts of a request without anything unusual; None for any other."""
-    try:
-        usual = _decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return None
-    if usual.max_tokens is not None and abs(usual.max_tokens) > INT64:
-        return None
-    facts = RequestFacts()
-    if usual.model is not None:
-        facts.model = fit(usual.model)[:256]
-    if usual.stream:
-        facts.stream = True
-    facts.max_tokens = usual.max_tokens
-    facts.temperature = usual.temperature
-    facts.top_p = usual.top_p
-    if usual.tools:
-        facts.tools = min(len(usual.tools), 32767)
-    if usual.session_id is not None:
-        facts.session_id = fit(usual.session_id)[:256]
-    if usual.user is not None:
-        facts.user_id = fit(usual.user)[:256]
-    return facts

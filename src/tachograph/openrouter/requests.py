@@ -14,21 +14,22 @@ from typing import Any, cast
 
 import msgspec
 
-from tachograph.openrouter.request_facts import INT64, RequestFacts, read_usual
+from tachograph.openrouter.request_facts import INT64, RequestFacts
 from tachograph.openrouter.text import fit, readings, redact, shallowly
 
 
 def read_request(body: bytes) -> RequestFacts | None:
     """The facts of a JSON body; None for any other."""
-    usual = read_usual(body)
-    if usual is not None:
-        return usual
     if body[:1] not in _BEGINNINGS:
         return None
     fields = _fields(body)
     if fields is None:
         return None
-    return _facts(fields.items())
+    facts = _known_facts(fields)
+    if "user" in fields or "session_id" in fields:
+        facts = facts.copy()
+        _read(facts, ((name, fields[name]) for name in _WHO if name in fields))
+    return facts
 
 
 def read_form(fields: Iterable[tuple[str, Any]]) -> RequestFacts:
@@ -40,8 +41,42 @@ def read_form(fields: Iterable[tuple[str, Any]]) -> RequestFacts:
     )
 
 
+def _known_facts(fields: dict[str, msgspec.Raw]) -> RequestFacts:
+    """The facts of these fields, but for who asks; not to be changed.
+
+    They are remembered by all that they depend on, since an app's requests are alike in it.
+    """
+    shape = _shape(fields)
+    facts = _known.get(shape)
+    if facts is None:
+        facts = _facts((name, raw) for name, raw in fields.items() if name not in _WHO)
+        if sum(map(len, shape)) <= _SHAPE_BYTES and shape:
+            if len(_known) >= _MOST:
+                _known.clear()
+            _known[shape] = facts
+    return facts
+
+
+def _shape(fields: dict[str, msgspec.Raw]) -> tuple[str | bytes, ...]:
+    """Names, and values where these are told; empty where one is too long to be remembered."""
+    shape: list[str | bytes] = []
+    for name, raw in fields.items():
+        if name in _TELLING:
+            if len(raw) > _SHAPE_BYTES:
+                return ()
+            shape += name, bytes(raw)
+        elif name not in _WHO:
+            shape.append(name)
+    return tuple(shape)
+
+
 def _facts(fields: Iterable[tuple[str, msgspec.Raw]]) -> RequestFacts:
     facts = RequestFacts()
+    _read(facts, fields)
+    return facts
+
+
+def _read(facts: RequestFacts, fields: Iterable[tuple[str, msgspec.Raw]]) -> None:
     for name, raw in fields:
         read = _READ.get(name)
         if read is None:
@@ -52,7 +87,6 @@ def _facts(fields: Iterable[tuple[str, msgspec.Raw]]) -> RequestFacts:
             read(facts, name, raw)
         except (msgspec.DecodeError, UnicodeDecodeError, OverflowError, RecursionError):
             facts.other = [*(facts.other or ()), name]
-    return facts
 
 
 def _fields(body: bytes) -> dict[str, msgspec.Raw] | None:
@@ -67,6 +101,11 @@ def _fields(body: bytes) -> dict[str, msgspec.Raw] | None:
             continue
     return None
 
+
+_MOST = 256
+"""Shapes that are remembered."""
+_SHAPE_BYTES = 16 * 1024
+_known: dict[tuple[str | bytes, ...], RequestFacts] = {}
 
 # An object's, a blank before it, and the marks and zeros of other codings than UTF-8.
 _BEGINNINGS = tuple(bytes([byte]) for byte in b"{ \n\r\t\xff\xfe\xef\0")
@@ -259,3 +298,7 @@ _READ: dict[str, _Read] = {
     "session_id": _string("session_id", 256),
     "user": _string("user_id", 256),
 }
+_WHO = ("session_id", "user")
+"""Fields that tell one request of an app from the next."""
+_TELLING = frozenset(n for n, read in _READ.items() if read is not _nothing).difference(_WHO)
+"""Fields whose value says more than their name."""
