@@ -96,8 +96,9 @@ def archive_calls(
     A day is closed two days after its end; later ones stay, whatever is asked. `keep` leaves the
     calls in SQL as well. Prompts and answers, where they were captured, stay in SQL: `purge
     --content` deletes them. `progress` is told how many more calls are done, and of how many.
-    It may be broken off and run again. StoreError when the database or the archive fails, or
-    when another run is at work on the archive.
+    It may be broken off and run again. Calls that come all the time while their day is moved may
+    wait for the next run. StoreError when the database or the archive fails, or when another run
+    is at work on the archive.
     """
     now = datetime.now(UTC)
     until = min(midnight(instant(before, now=now).date()), midnight((now - OPEN).date()))
