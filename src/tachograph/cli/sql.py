@@ -31,7 +31,8 @@ def sql(
     """Run one SELECT; nothing can be changed by it.
 
     `call_log` shows every call with instants as ISO text and money in USD; the tables hold
-    microseconds and pico-dollars. A table shows the first 1,000 rows.
+    microseconds and pico-dollars. In SQLite a sum over `call_log` is a rounded number; that of
+    `spent_picousd` in `calls` is exact. A table shows the first 1,000 rows.
     """
     form = form_of(to, form)
     with select(db, query) as (columns, rows), into(to):
