@@ -6,9 +6,10 @@ Each line is measured in a process of its own: the median of the rounds after on
 time that processors worked for it (what counts on a busy machine), and the most memory that the
 process had beyond that of its imports, without that of processes that read for it. Made-up calls
 (`generate_calls`) are put into DIR once and found there by the next run: a Parquet file for each
-million, with `--sqlite` a database with as many and their rollups, and with `--rollups` the rollups
-of a hundred million: ten million calls ten times, their times stretched by chance each time.
-Everything is read only of a million calls: ten million would take 22 GB.
+million and an archive's file for each day, with `--sqlite` a database with as many and their
+rollups, and with `--rollups` the rollups of a hundred million: ten million calls ten times, their
+times stretched by chance each time. Everything is read only of a million calls: ten million would
+take 22 GB.
 """
 
 from __future__ import annotations
@@ -41,10 +42,13 @@ from tachograph.analytics import (
     scan_calls,
     scan_rollups,
 )
+from tachograph.analytics.day_files import COMPRESSION_LEVEL, ROW_GROUP_ROWS, as_filed, path_of
 from tachograph.analytics.hourly import added, rolled
 from tachograph.analytics.rolling import roll_up
 from tachograph.analytics.rollup_files import write_day
 from tachograph.core.units import microseconds
+from tachograph.store.database import open_engine
+from tachograph.store.migrate import upgrade
 from tachograph.testing import generate_calls
 
 MILLION = 1_000_000
@@ -69,6 +73,23 @@ def files(folder: Path, count: int) -> list[Path]:
             words = pl.col("outcome", "cost_source").cast(pl.String)
             generate_calls(MILLION, seed).with_columns(words).write_parquet(file)
     return found
+
+
+def archive(folder: Path, count: int) -> Path:
+    """The same calls in the files of an archive."""
+    target = folder / f"archive-{count}"
+    if target.exists():
+        return target
+    calls = pl.scan_parquet(files(folder, count))
+    for day in calls.select(pl.col("started_at").dt.date().unique()).collect().to_series():
+        of_day = calls.filter(pl.col("started_at").dt.date() == day).sort("id").collect()
+        file = path_of(target, day)
+        file.parent.mkdir(parents=True)
+        as_filed(of_day).write_parquet(
+            file, compression_level=COMPRESSION_LEVEL, row_group_size=ROW_GROUP_ROWS
+        )
+    print(f"an archive of {count:,} calls takes {size(target) / count:.0f} B each")
+    return target
 
 
 def database(folder: Path, count: int) -> str:
@@ -120,6 +141,8 @@ def works(folder: Path, count: int) -> dict[str, Callable[[], Any]]:
     parquet = [str(file) for file in files(folder, count)]
     url = f"sqlite:///{folder / f'calls-{count}.db'}"
     stored = folder / "rollups"
+    moved, nothing = folder / f"archive-{count}", f"sqlite:///{folder / 'empty.db'}"
+    upgrade(open_engine(nothing))
 
     def of_files(**options: Any) -> Any:
         return by_model_and_provider(pl.scan_parquet(parquet), **options).collect()
@@ -127,15 +150,24 @@ def works(folder: Path, count: int) -> dict[str, Callable[[], Any]]:
     def in_duckdb() -> Any:
         return duckdb.execute(DUCKDB.format(files=parquet)).fetchall()
 
+    def newest() -> Any:
+        return pl.scan_parquet(parquet[-1]).select(pl.col("started_at").max()).collect().item()
+
     def last_day() -> Any:
-        newest = pl.scan_parquet(parquet[-1]).select(pl.col("started_at").max()).collect().item()
-        return by_model(scan_calls(url, newest - timedelta(days=1))).collect()
+        return by_model(scan_calls(url, newest() - timedelta(days=1))).collect()
+
+    def of_archive(since: Any = None, **options: Any) -> Any:
+        calls = scan_calls(nothing, since, archive=moved)
+        return by_model_and_provider(calls, **options).collect()
 
     return {
         "parquet exact": of_files,
         "parquet 1 %": lambda: of_files(quantiles="histogram"),
         "parquet DuckDB exact": in_duckdb,
         "parquet read everything": lambda: by_model_and_provider(pl.read_parquet(parquet)),
+        "archive exact": of_archive,
+        "archive 1 %": lambda: of_archive(quantiles="histogram"),
+        "archive last day": lambda: of_archive(newest() - timedelta(days=1)),
         "sqlite last day by model": last_day,
         "sqlite model x provider 1 %": lambda: by_model_and_provider(
             scan_calls(url), quantiles="histogram"
@@ -193,7 +225,7 @@ def main() -> None:
         work = works(asked.folder, asked.calls)[asked.one]
         print(json.dumps(measure(work, asked.rounds)))
         return
-    files(asked.folder, asked.calls)
+    archive(asked.folder, asked.calls)
     if asked.sqlite:
         database(asked.folder, asked.calls)
     if asked.rollups:
@@ -201,7 +233,7 @@ def main() -> None:
     print(f"\n| {asked.calls:,} calls | s | CPU s | MB |\n|---|--:|--:|--:|")
     for name in works(asked.folder, asked.calls):
         kind = name.split()[0]
-        skipped = kind != "parquet" and not getattr(asked, kind)
+        skipped = kind in ("sqlite", "rollups") and not getattr(asked, kind)
         too_large = "read everything" in name and asked.calls > MILLION
         if skipped or too_large or (asked.only and asked.only not in name):
             continue
