@@ -120,6 +120,17 @@ def test_its_figures_are_those_of_the_reports(
     assert {across[0] for across in models[1:-1]} == {ROGUE, "b/small"}
 
 
+def test_all_its_quantiles_are_exact_however_many_calls(
+    tachograph: Run, full: str, tmp_path: Path, page: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(report, "MANY", 10)
+    to = tmp_path / "many.html"
+    ran = tachograph("report", "--html", str(to), "--db", full)
+    assert (ran.err, ran.status) == ("", 0)
+    few, many = (re.sub("made .*? UTC", "", it.read_text(encoding="utf-8")) for it in (page, to))
+    assert re.findall("<table>.*?</table>", many) == re.findall("<table>.*?</table>", few)
+
+
 def test_a_plot_that_can_be_moved_needs_no_network_either(
     browser: Chromium, full: str, tachograph: Run, tmp_path: Path
 ) -> None:

@@ -51,23 +51,24 @@ _LONGER = {
 """Headings that are longer than on the command line, since a page has the room."""
 
 
-def write_page(
-    to: Path, calls: Any, db: str, quantiles: analytics.Quantiles, where: str | None
-) -> None:
-    """Write the page of these calls (a LazyFrame); `where` is said on it as what chose them."""
+def write_page(to: Path, calls: Any, db: str, where: str | None) -> None:
+    """Write the page of these calls (a LazyFrame); `where` is said on it as what chose them.
+
+    Quantiles are exact, so that all tables tell the same of a model.
+    """
     with read_once(with_audit(calls, db), *NEEDED) as read:
-        page = _page(read, quantiles, where)
+        page = _page(read, where)
     to.write_text(page, encoding="utf-8")
 
 
-def _page(calls: Any, quantiles: analytics.Quantiles, where: str | None) -> str:
-    models = analytics.by_model(calls, quantiles=quantiles).collect()
+def _page(calls: Any, where: str | None) -> str:
+    models = analytics.by_model(calls).collect()
     if models.is_empty():
         total = analytics.total(models) | dict.fromkeys(COUNTS, 0)
         none = Section("No calls", "There are none in what this page was asked for.", [])
         return document(TITLE, _head(calls, total, where), _tiles(total), [none])
     total = analytics.total(models)
-    providers = analytics.by_provider(calls, quantiles=quantiles).collect()
+    providers = analytics.by_provider(calls).collect()
     latencies = analytics.latency(calls).collect()
     errors = analytics.errors(calls).collect()
     audited = audit_totals(calls.drop_nulls("reason")).collect()

@@ -101,7 +101,7 @@ def report(
         if page_to is not None:
             from tachograph.cli.page import write_page
 
-            write_page(page_to, calls, db, quantiles, where)
+            write_page(page_to, calls, db, where)
             return
         kind = kind or Kind.MODELS
         if plot_to is None:
@@ -186,7 +186,7 @@ def _check(kind: Kind | None, by: str | None, where: str | None, plot_to: Path |
 def _quantiles(count: int, kind: Kind | None) -> analytics.Quantiles:
     if count == 0:
         stderr.print("no calls in this period")
-    if count < MANY or kind in _MANY_GROUPS:
+    if count < MANY or kind is None or kind in _MANY_GROUPS:  # None: the page
         return "exact"
     stderr.print(f"{MANY:,} calls or more: quantiles within 1 %, from histograms")
     return "histogram"
