@@ -127,6 +127,25 @@ def test_a_failing_recorder_is_not_noticed_by_the_caller(
     assert made(recorder) == 1
 
 
+def test_pieces_that_cannot_be_read_reach_the_caller(
+    server: FakeOpenRouter, recorder: Recorder, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Body(httpx.SyncByteStream):
+        def __iter__(self) -> Iterator[Any]:
+            yield memoryview(b'{"id": "gen-1"')
+            yield memoryview(b"}")
+
+    class Foreign(httpx.BaseTransport):
+        def handle_request(self, request: httpx.Request) -> httpx.Response:
+            return httpx.Response(200, stream=Body())
+
+    transport = tachograph.httpx.RecordingTransport(recorder, Foreign())
+    with httpx.Client(base_url=server.base_url, transport=transport) as client:
+        assert client.post("/chat/completions", json=ASKED).content == b'{"id": "gen-1"}'
+    assert "'memoryview' object has no attribute" in caplog.text
+    assert made(recorder) == 1
+
+
 def test_re_sendings_of_the_openai_sdk_are_one_operation(
     server: FakeOpenRouter, recorder: Recorder
 ) -> None:
