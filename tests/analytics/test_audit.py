@@ -263,6 +263,10 @@ def test_only_what_is_asked_of_an_audit_is_read(engine: sa.Engine) -> None:
     assert not [name for name in ("id,", "generation_id", *UNPRICED) if f"calls.{name}" in columns]
     (sql,) = explain_sql(cost_audit(scan_calls(url), url).select("difference_usd"))
     assert "parameters" not in sql
+    (sql,) = explain_sql(cost_audit(scan_calls(url), url).filter(provider="P", reason="byok"))
+    assert "calls.provider =" not in sql
+    (sql,) = explain_sql(cost_audit(scan_calls(url), url).filter(provider="P"))
+    assert "calls.provider =" in sql
 
 
 @pytest.mark.parametrize("name", sorted(UNPRICED))

@@ -214,7 +214,10 @@ class _Audit:
             needed |= _REASONED_FROM
         if totals:
             needed.add("id")
-        for part in self.calls.select(sorted(needed)).collect_batches(chunk_size=BATCH_ROWS):
+        calls = self.calls
+        if wanted.predicate is not None and not _SAID.keys() & wanted.predicate.meta.root_names():
+            calls = calls.filter(wanted.predicate)
+        for part in calls.select(sorted(needed)).collect_batches(chunk_size=BATCH_ROWS):
             compared = _compared(part, totals)
             if "reason" in wanted.needed:
                 compared = _with_reasons(compared, prices, self.tolerance)
