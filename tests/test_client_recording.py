@@ -132,16 +132,17 @@ def test_pieces_that_cannot_be_read_reach_the_caller(
 ) -> None:
     class Body(httpx.SyncByteStream):
         def __iter__(self) -> Iterator[Any]:
-            yield memoryview(b'{"id": "gen-1"')
-            yield memoryview(b"}")
+            yield memoryview(b'data: {"id": "gen-1"}\n\n')
+            yield memoryview(b"data: [DONE]\n\n")
 
     class Foreign(httpx.BaseTransport):
         def handle_request(self, request: httpx.Request) -> httpx.Response:
-            return httpx.Response(200, stream=Body())
+            headers = {"content-type": "text/event-stream"}
+            return httpx.Response(200, headers=headers, stream=Body())
 
     transport = tachograph.httpx.RecordingTransport(recorder, Foreign())
     with httpx.Client(base_url=server.base_url, transport=transport) as client:
-        assert client.post("/chat/completions", json=ASKED).content == b'{"id": "gen-1"}'
+        assert client.post("/chat/completions", json=ASKED).content.endswith(b"[DONE]\n\n")
     assert "'memoryview' object has no attribute" in caplog.text
     assert made(recorder) == 1
 
