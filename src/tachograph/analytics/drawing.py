@@ -31,6 +31,7 @@ RULE, WORDS, PAPER = "#8a9099", "#3c4450", "#ffffff"
 WIDTH = 560
 
 _ROW = 26
+_PHONE, _LETTER = 340.0, 6.2
 _SMALL = Decimal("0.0001")
 UNKNOWN = "(unknown)"
 
@@ -44,8 +45,10 @@ def bars(
     """
     rows = rows.with_columns(pl.col(name).cast(pl.Float64))
     most: float = rows.select(pl.col(name).max().fill_null(0)).item() or 1.0
-    # room for what is said behind the longest bar
-    scale = alt.Scale(domain=[0, 1.35 * most], nice=False)
+    letters: int = rows.select(pl.col("said").str.len_chars().max().fill_null(0)).item()
+    # room for what is said behind the longest bar, on a phone as well
+    room = _PHONE / max(_PHONE / 2, _PHONE - _LETTER * (letters + 2))
+    scale = alt.Scale(domain=[0, max(1.35, room) * most], nice=False)
     axis = axis_of(",~f", tickCount=5, **({"tickMinStep": 1} if whole else {}))
     y = rows_of(rows)
     if parts:
