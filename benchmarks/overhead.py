@@ -65,6 +65,12 @@ REQUEST = {
     "temperature": 0.2,
     "max_tokens": 500,
 }
+ROUTED = {
+    **REQUEST,
+    "provider": {"sort": "price", "order": ["nextbit", "fireworks"]},
+    "usage": {"include": True},
+    "seed": 7,
+}
 CHUNK = (
     b'data: {"id":"gen-1791085542-nGPIiqI34XL7MIrdVHU3","provider":"NextBit","model":'
     b'"deepseek/deepseek-v4-pro-0813","object":"chat.completion.chunk","created":1791085542,'
@@ -162,9 +168,11 @@ def tracer_provider() -> TracerProvider:
     return provider
 
 
-def post(transport: httpx.BaseTransport) -> Callable[[], httpx.Response]:
+def post(
+    transport: httpx.BaseTransport, request: dict[str, object] = REQUEST
+) -> Callable[[], httpx.Response]:
     client = httpx.Client(transport=transport)
-    return lambda: client.post(URL, json=REQUEST)
+    return lambda: client.post(URL, json=request)
 
 
 def stream(transport: httpx.BaseTransport) -> Callable[[], None]:
@@ -185,6 +193,8 @@ def plain_call(recorder: tachograph.Recorder, rounds: int) -> None:
     # the time: first with what waits stored between the blocks, then without
     row("plain call, us", added(bare, recorded, rounds, recorder.flush), "25")
     row("plain call, the writer busy, us", added(bare, recorded, rounds), "")
+    bare, recorded = post(null, ROUTED), post(RecordingTransport(recorder, null), ROUTED)
+    row("plain call with more fields, us", added(bare, recorded, rounds, recorder.flush), "")
 
 
 def stream_chunks(recorder: tachograph.Recorder, rounds: int) -> None:
