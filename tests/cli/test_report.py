@@ -93,6 +93,8 @@ def test_the_environment_names_the_database(
         (["gestern"], 2, "gestern"),
         (["--format", "xml"], 2, "xml"),
         (["--where", "nonsense = 1"], 2, "nonsense"),
+        (["--tag", "team"], 2, "TAG=VALUE"),
+        (["--tag", "team=a", "--from", "rollups"], 2, "tag"),
         (["--to", "report.xls"], 2, ".parquet"),
         (["--to", "report.csv", "--format", "json"], 2, ".json"),
         (["--plot", "plot.gif"], 2, ".svg"),
@@ -159,6 +161,21 @@ def test_only_calls_like_this_and_only_the_first_lines(tachograph: Run, db: str)
     assert (only["model"], only["calls"]) == ("a/big", 1)
     (first,) = tachograph("report", "--db", db, "--format", "json", "--top", "1").json
     assert first["model"] == "b/small"
+
+
+def test_only_calls_with_these_tags(tachograph: Run, tmp_path: Path) -> None:
+    tags = ['{"team":"search","n":"1=1"}', '{"team":"search"}', '{"team":"ads","n":"1=1"}', None]
+    made = [rows.row(n, model=f"m/{n}", tags=tag) for n, tag in enumerate(tags)]
+    db = stored(tmp_path / "tags.db", made)
+
+    def models(*asked: str) -> list[str]:
+        found = tachograph("report", "--db", db, "--format", "json", *asked).json
+        return sorted(line["model"] for line in found)
+
+    assert models("--tag", "team=search") == ["m/0", "m/1"]
+    assert models("--tag", "team=search", "--tag", "n=1=1") == ["m/0"]
+    assert models("--tag", "team=search", "--where", "model = 'm/1'") == ["m/1"]
+    assert models("--tag", "no=") == []
 
 
 def test_a_long_table_is_cut_and_says_so(

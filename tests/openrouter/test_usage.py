@@ -114,6 +114,14 @@ def test_what_no_column_holds_is_kept_as_it_was_sent(sent: str) -> None:
     assert found(sent.encode())["usage_extra"] == sent
 
 
+def test_a_number_with_an_exponent_beyond_all_bounds_takes_nothing_else_with_it() -> None:
+    cost = '{"cost":1e99999999999999999999}'
+    assert found(f'{cost[:-1]},"prompt_tokens":5}}'.encode()) == {
+        "input_tokens": 5,
+        "usage_extra": cost,
+    }
+
+
 def test_counts_beyond_all_measure_are_kept_aside() -> None:
     """Their sum would leave the 64 bits of a report's column, without a word."""
     sent = b'{"prompt_tokens":4611686018427387904,"completion_tokens":1000000000000}'

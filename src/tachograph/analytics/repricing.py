@@ -7,7 +7,7 @@ from decimal import Decimal
 import polars as pl
 
 from tachograph.analytics.schema import MONEY
-from tachograph.openrouter.likeness import meant
+from tachograph.openrouter.suggestion import meant
 
 
 def cost_at(prices: pl.DataFrame, model: str) -> pl.Expr:

@@ -22,8 +22,8 @@ from tachograph.openrouter.catalog import (
     read_endpoints,
     read_models,
 )
-from tachograph.openrouter.likeness import meant
 from tachograph.openrouter.models import ModelNames
+from tachograph.openrouter.suggestion import meant
 from tachograph.settings import OPENROUTER_URL
 from tachograph.store.backfill import backfill
 from tachograph.store.price_history import record_prices

@@ -62,6 +62,12 @@ def report(
             "--where", metavar="SQL", help="Only calls like this: \"provider = 'Azure'\"."
         ),
     ] = None,
+    tagged: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--tag", metavar="TAG=VALUE", help="Only calls with this tag; all of them if several."
+        ),
+    ] = None,
     top: Annotated[int | None, typer.Option("--top", min=1, help="Only the first lines.")] = None,
     form: OutputFormat = Format.TABLE,
     to: To = None,
@@ -85,23 +91,27 @@ def report(
     `tachograph[plots]` and no network.
     """
     _check(kind, by, where, plot_to)
+    tags = [_tag(text) for text in tagged or ()]
     form = form_of(to, form)
     if page_to is not None and (kind or top or to or plot_to or form is not Format.TABLE):
-        raise typer.BadParameter("only a period and --where go with a page", param_hint="--html")
+        raise typer.BadParameter(
+            "only a period, --where and --tag go with a page", param_hint="--html"
+        )
     if origin not in (None, CALLS):
-        if archive or plot_to or page_to:
-            raise typer.BadParameter("makes a table, of no archive", param_hint="--from")
+        if archive or plot_to or page_to or tags:
+            raise typer.BadParameter("makes a table, of no archive or tag", param_hint="--from")
         check_kind(kind)
         found = made_of_rollups(kind or Kind.MODELS, origin, db, since, until, where)
         with into(to):
             show_report(found, form, top=top, kind=kind or Kind.MODELS)
         return
     wanted = None if page_to is not None else kind or Kind.MODELS
-    with _calls(wanted, db, since, until, where, archive, origin) as (calls, quantiles):
+    with _calls(wanted, db, since, until, where, tags, archive, origin) as (calls, quantiles):
         if page_to is not None:
             from tachograph.cli.page import write_page
 
-            write_page(page_to, calls, db, where)
+            said = [*([] if where is None else [where]), *(tagged or [])]
+            write_page(page_to, calls, db, " and ".join(said) or None)
             return
         kind = kind or Kind.MODELS
         if plot_to is None:
@@ -122,11 +132,12 @@ def _calls(
     since: datetime | None,
     until: datetime | None,
     where: str | None,
+    tags: list[tuple[str, str]],
     archive: Path | None,
     origin: str | None,
 ) -> Iterator[tuple[Any, analytics.Quantiles]]:
     """What a report (or the page) is made of, calls or rollups of them, and how its quantiles."""
-    if origin is None and archive is None:
+    if origin is None and archive is None and not tags:
         rollups = current_rollups(kind, db, since, until, where, MANY)
         if rollups is not None:
             yield rollups, "histogram"
@@ -135,7 +146,10 @@ def _calls(
     quantiles = _quantiles(count, kind)
     known = count if count < MANY else None
     with read_with_progress(db, since, until, known, archive=archive) as read:
-        yield (read if where is None else read.filter(analytics.where(where))), quantiles
+        conditions = [analytics.tag(key) == value for key, value in tags]
+        if where is not None:
+            conditions.append(analytics.where(where))
+        yield read.filter(*conditions), quantiles
 
 
 def show_report(
@@ -181,6 +195,17 @@ def _check(kind: Kind | None, by: str | None, where: str | None, plot_to: Path |
     if plot_to is not None and plot_to.suffix not in analytics.PICTURES:
         ends = ", ".join(analytics.PICTURES)
         raise typer.BadParameter(f"{plot_to.name} ends with none of {ends}", param_hint="--plot")
+
+
+def _tag(text: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not equals:
+        raise typer.BadParameter(f"{text!r}: write TAG=VALUE", param_hint="--tag")
+    try:
+        analytics.tag(key)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--tag") from None
+    return key, value
 
 
 def _quantiles(count: int, kind: Kind | None) -> analytics.Quantiles:

@@ -26,8 +26,11 @@ class _Number(Decimal):
     sent: bytes
 
 
-def _number(text: str) -> _Number:
-    number = _Number(text)
+def _number(text: str) -> _Number | msgspec.Raw:
+    try:
+        number = _Number(text)
+    except InvalidOperation:  # an exponent beyond all bounds
+        return msgspec.Raw(text.encode())
     number.sent = text.encode()
     return number
 
@@ -77,7 +80,7 @@ def _read(data: bytes) -> Any:
     for text in readings(data):
         try:
             return _decode(text)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, InvalidOperation):
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             continue
     return None
 

@@ -104,10 +104,14 @@ def _out_of_date(engine: sa.Engine, found: str | None) -> SchemaOutOfDateError:
             "know: a newer version wrote it (pip install --upgrade tachograph), or it belongs to "
             "another application; nothing was changed"
         )
-    else:
-        has = "has no tables of tachograph" if found is None else f"has revision {found}"
+    elif found is None:
         message = (
-            f"{shown} {has}, and revision {REVISION} is needed: "
+            f"{shown} has no tables of tachograph, and revision {REVISION} is needed: name the "
+            f"database that a recorder writes to, or run `tachograph db upgrade --db {shown}`"
+        )
+    else:
+        message = (
+            f"{shown} has revision {found}, and revision {REVISION} is needed: "
             f"run `tachograph db upgrade --db {shown}`"
         )
     return SchemaOutOfDateError(message, found=found, expected=REVISION)

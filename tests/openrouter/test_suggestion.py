@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tachograph.openrouter.likeness import meant
+from tachograph.openrouter.suggestion import meant
 
 MODELS = ["openai/gpt-5-mini", "anthropic/claude-haiku-4.5", "anthropic/claude-sonnet-4.5"]
 
