@@ -43,9 +43,9 @@ from tachograph.analytics import (
     scan_rollups,
 )
 from tachograph.analytics.day_files import COMPRESSION_LEVEL, ROW_GROUP_ROWS, as_filed, path_of
-from tachograph.analytics.hourly import added, rolled
-from tachograph.analytics.rolling import roll_up
-from tachograph.analytics.rollup_files import write_day
+from tachograph.analytics.rollups.files import write_day
+from tachograph.analytics.rollups.hourly import added, rolled
+from tachograph.analytics.rollups.rolling import roll_up
 from tachograph.core.units import microseconds
 from tachograph.store.database import open_engine
 from tachograph.store.migrate import upgrade

@@ -27,7 +27,7 @@ from tachograph.analytics import (
     scan_calls,
     scan_rollups,
 )
-from tachograph.analytics.rollup_reading import read_rows
+from tachograph.analytics.rollups.reading import read_rows
 from tachograph.analytics.scanning import sql_scan_of
 from tachograph.core.units import microseconds
 from tachograph.store.database import open_engine
@@ -41,7 +41,7 @@ from tests.postgres import empty_database
 
 HOUR = timedelta(hours=1)
 MOMENT = timedelta(microseconds=1)
-MODULE = "tachograph.analytics.current_rollups"
+MODULE = "tachograph.analytics.rollups.current"
 
 
 def current(url: Any, *period: Any, **options: Any) -> pl.LazyFrame:

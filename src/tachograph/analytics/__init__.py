@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from tachograph.analytics.calendar import by_day, by_hour, day, hour
     from tachograph.analytics.comparison import compare, top
     from tachograph.analytics.contents import CONTENTS, scan_content
-    from tachograph.analytics.current_rollups import Coverage, rollup_coverage
     from tachograph.analytics.drawing import Plot
     from tachograph.analytics.exporting import FORMATS, parquet_bytes, write_frame
     from tachograph.analytics.failures import cost_per_success, errors, retries
@@ -56,10 +55,11 @@ if TYPE_CHECKING:
         where,
     )
     from tachograph.analytics.repricing import cost_at
-    from tachograph.analytics.rolling import RolledUp, roll_up
-    from tachograph.analytics.rollup_files import write_rollups
-    from tachograph.analytics.rollup_frames import scan_rollups
-    from tachograph.analytics.rollup_schema import ROLLUPS
+    from tachograph.analytics.rollups.current import Coverage, rollup_coverage
+    from tachograph.analytics.rollups.files import write_rollups
+    from tachograph.analytics.rollups.frames import scan_rollups
+    from tachograph.analytics.rollups.rolling import RolledUp, roll_up
+    from tachograph.analytics.rollups.schema import ROLLUPS
     from tachograph.analytics.scanning import explain_sql
     from tachograph.analytics.schema import CALLS
     from tachograph.analytics.summary import REPORT_COLUMNS, Quantiles, total
@@ -70,7 +70,7 @@ _HOME = {
     "Archived": "archive",
     "CALLS": "schema",
     "CONTENTS": "contents",
-    "Coverage": "current_rollups",
+    "Coverage": "rollups.current",
     "FORMATS": "exporting",
     "OPERATIONS": "operation_rows",
     "PICTURES": "pictures",
@@ -78,8 +78,8 @@ _HOME = {
     "Plot": "drawing",
     "Quantiles": "summary",
     "REPORT_COLUMNS": "summary",
-    "ROLLUPS": "rollup_schema",
-    "RolledUp": "rolling",
+    "ROLLUPS": "rollups.schema",
+    "RolledUp": "rollups.rolling",
     "archive_calls": "archive",
     "audit_by": "audit",
     "by": "reports",
@@ -122,12 +122,12 @@ _HOME = {
     "read_prices": "prices",
     "retries": "failures",
     "save_plot": "pictures",
-    "roll_up": "rolling",
-    "rollup_coverage": "current_rollups",
+    "roll_up": "rollups.rolling",
+    "rollup_coverage": "rollups.current",
     "scan_calls": "frames",
     "scan_content": "contents",
     "scan_operations": "operation_rows",
-    "scan_rollups": "rollup_frames",
+    "scan_rollups": "rollups.frames",
     "show_pictures": "pictures",
     "tag": "reports",
     "top": "comparison",
@@ -135,7 +135,7 @@ _HOME = {
     "watched_calls": "watching",
     "where": "reports",
     "write_frame": "exporting",
-    "write_rollups": "rollup_files",
+    "write_rollups": "rollups.files",
     "unexplained_share": "audit",
 }
 

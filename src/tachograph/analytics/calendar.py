@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import polars as pl
 
-from tachograph.analytics.rollup_schema import WHOLE_DAY
+from tachograph.analytics.rollups.schema import WHOLE_DAY
 from tachograph.analytics.summary import SUMS, Frame, Quantiles, same_kind, summarised
 
 

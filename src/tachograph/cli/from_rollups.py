@@ -47,7 +47,7 @@ def made_of_rollups(
     where: str | None,
 ) -> Any:
     """The report as a DataFrame; `origin` is what stood behind `--from`."""
-    from tachograph.analytics.rollup_schema import KEYS
+    from tachograph.analytics.rollups.schema import KEYS
 
     known = {"started_at", *KEYS}
     if not _named(where) <= known:
@@ -73,7 +73,7 @@ def current_rollups(
 ) -> Any:
     """A LazyFrame that says of these calls, as they are now, what a report of this kind needs;
     None where rollups cannot, know of fewer calls than so many, or too little of the period."""
-    from tachograph.analytics.rollup_schema import KEYS
+    from tachograph.analytics.rollups.schema import KEYS
 
     if kind not in _KINDS or not _named(where) <= {*KEYS}:
         return None

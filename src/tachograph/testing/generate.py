@@ -8,8 +8,8 @@ from decimal import Decimal
 from itertools import chain
 from typing import TYPE_CHECKING, overload
 
-from tachograph.analytics.synthetic import made_calls, made_frame
-from tachograph.analytics.worlds import Failure, Model, World
+from tachograph.analytics.synthetic.calls import made_calls, made_frame
+from tachograph.analytics.synthetic.worlds import Failure, Model, World
 from tachograph.core.ids import uuid7
 from tachograph.core.records import Price
 from tachograph.core.units import microseconds

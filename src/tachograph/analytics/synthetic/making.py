@@ -13,8 +13,8 @@ from typing import Any
 
 import polars as pl
 
-from tachograph.analytics.randomness import Draws
-from tachograph.analytics.worlds import World
+from tachograph.analytics.synthetic.randomness import Draws
+from tachograph.analytics.synthetic.worlds import World
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from tachograph.analytics.making import Making, gather
+from tachograph.analytics.synthetic.making import Making, gather
 
 
 def with_answers(make: Making, calls: pl.DataFrame) -> pl.DataFrame:

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Literal
 
 import polars as pl
 
-from tachograph.analytics.current_rollups import CurrentScan
 from tachograph.analytics.lazy_frames import Wanted, lazy_frame
 from tachograph.analytics.periods import When
-from tachograph.analytics.rollup_places import period_of
-from tachograph.analytics.rollup_reading import Asked, Span, asked, read_rows, shaped
-from tachograph.analytics.rollup_schema import ROLLUPS, WHOLE_DAY
+from tachograph.analytics.rollups.current import CurrentScan
+from tachograph.analytics.rollups.places import period_of
+from tachograph.analytics.rollups.reading import Asked, Span, asked, read_rows, shaped
+from tachograph.analytics.rollups.schema import ROLLUPS, WHOLE_DAY
 from tachograph.analytics.schema import INSTANT
 from tachograph.analytics.sources import Source, database
 from tachograph.errors import StoreError

@@ -14,14 +14,14 @@ from itertools import accumulate
 
 import polars as pl
 
-from tachograph.analytics.made_answers import with_answers
-from tachograph.analytics.made_courses import SENDINGS, with_sendings
-from tachograph.analytics.made_money import with_money
-from tachograph.analytics.made_requests import with_requests
-from tachograph.analytics.making import Making, gather
-from tachograph.analytics.randomness import Draws, place
 from tachograph.analytics.schema import CALLS, STORED, declared
-from tachograph.analytics.worlds import World
+from tachograph.analytics.synthetic.answers import with_answers
+from tachograph.analytics.synthetic.courses import SENDINGS, with_sendings
+from tachograph.analytics.synthetic.making import Making, gather
+from tachograph.analytics.synthetic.money import with_money
+from tachograph.analytics.synthetic.randomness import Draws, place
+from tachograph.analytics.synthetic.requests import with_requests
+from tachograph.analytics.synthetic.worlds import World
 from tachograph.core.units import microseconds
 
 CHUNK_ROWS = 20_000 * SENDINGS

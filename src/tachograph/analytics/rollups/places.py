@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from tachograph.analytics.periods import When, instant
-from tachograph.analytics.rollup_reading import Span, anded
-from tachograph.analytics.rollup_schema import WHOLE_DAY
+from tachograph.analytics.rollups.reading import Span, anded
+from tachograph.analytics.rollups.schema import WHOLE_DAY
 from tachograph.analytics.schema import INSTANT
 from tachograph.core.units import from_microseconds, microseconds
 from tachograph.store.rolled_hours import RolledHours

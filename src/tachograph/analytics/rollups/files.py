@@ -10,9 +10,9 @@ from pathlib import Path
 
 import polars as pl
 
-from tachograph.analytics.rollup_frames import stored_rollups
-from tachograph.analytics.rollup_reading import Span
-from tachograph.analytics.rollup_schema import KEYS
+from tachograph.analytics.rollups.frames import stored_rollups
+from tachograph.analytics.rollups.reading import Span
+from tachograph.analytics.rollups.schema import KEYS
 from tachograph.core.units import from_microseconds
 from tachograph.store import reading, rollups
 

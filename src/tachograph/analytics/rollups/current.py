@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from tachograph.analytics.hourly import rolled
 from tachograph.analytics.lazy_frames import Wanted, lazy_frame
 from tachograph.analytics.periods import When
-from tachograph.analytics.rollup_places import Period, period_of, places_of
-from tachograph.analytics.rollup_reading import Asked, asked, read_rows, shaped
-from tachograph.analytics.rollup_schema import WHOLE_DAY
+from tachograph.analytics.rollups.hourly import rolled
+from tachograph.analytics.rollups.places import Period, period_of, places_of
+from tachograph.analytics.rollups.reading import Asked, asked, read_rows, shaped
+from tachograph.analytics.rollups.schema import WHOLE_DAY
 from tachograph.analytics.scanning import Scan, sql_scan_of
 from tachograph.analytics.schema import CALLS, declared, stored_frame, stored_names
 from tachograph.analytics.sources import Source, database

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import polars as pl
 
-from tachograph.analytics.making import Making, gather
-from tachograph.analytics.randomness import Draws, hex4
+from tachograph.analytics.synthetic.making import Making, gather
+from tachograph.analytics.synthetic.randomness import Draws, hex4
 
 _TEAMS = ("search", "support", "growth", "research")
 _NAMES = ("summarise", "answer", "extract", "classify", "translate")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from tachograph.analytics import histogram
-from tachograph.analytics.rollup_schema import KEYS, ROLLUPS, SUMMED, WHOLE_DAY
+from tachograph.analytics.rollups.schema import KEYS, ROLLUPS, SUMMED, WHOLE_DAY
 from tachograph.analytics.tallies import MEASURE, MEASURES
 from tachograph.core.units import PICO
 from tachograph.store import reading, rollups

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import polars as pl
 
-from tachograph.analytics.making import Making, but
+from tachograph.analytics.synthetic.making import Making, but
 from tachograph.core.units import microseconds
 
 SENDINGS = 3

@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 
 from tachograph.analytics import histogram
-from tachograph.analytics.rollup_schema import KEYS, SUMMED
+from tachograph.analytics.rollups.schema import KEYS, SUMMED
 from tachograph.analytics.tallies import MEASURES, known_sums
 from tachograph.core.units import pico
 from tachograph.store import rollups

@@ -14,10 +14,10 @@ from pathlib import Path
 import polars as pl
 
 from tachograph.analytics.frames import scan_calls
-from tachograph.analytics.hourly import rolled
-from tachograph.analytics.rollup_frames import stored_rollups
-from tachograph.analytics.rollup_reading import Span
-from tachograph.analytics.rollup_rows import stored_rows
+from tachograph.analytics.rollups.frames import stored_rollups
+from tachograph.analytics.rollups.hourly import rolled
+from tachograph.analytics.rollups.reading import Span
+from tachograph.analytics.rollups.rows import stored_rows
 from tachograph.core.units import from_microseconds
 from tachograph.store import rollups
 from tachograph.store.rollup_triggers import HOUR_US

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from tachograph.analytics.making import Making, gather
+from tachograph.analytics.synthetic.making import Making, gather
 from tachograph.core.units import microseconds
 
 

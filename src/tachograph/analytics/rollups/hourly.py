@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import polars as pl
 
-from tachograph.analytics.rollup_reading import Asked, shaped
-from tachograph.analytics.rollup_schema import KEYS, ROLLUPS, SUMMED
+from tachograph.analytics.rollups.reading import Asked, shaped
+from tachograph.analytics.rollups.schema import KEYS, ROLLUPS, SUMMED
 from tachograph.analytics.summary import call_facts
 from tachograph.analytics.tallies import COUNTED, known_sums, tallies
 
