@@ -106,8 +106,8 @@ def _out_of_date(engine: sa.Engine, found: str | None) -> SchemaOutOfDateError:
         )
     elif found is None:
         message = (
-            f"{shown} has no tables of tachograph, and revision {REVISION} is needed: name the "
-            f"database that a recorder writes to, or run `tachograph db upgrade --db {shown}`"
+            f"{shown} has no tables of tachograph, and revision {REVISION} is needed: run "
+            f"`tachograph db upgrade --db {shown}`, or name the database that a recorder writes to"
         )
     else:
         message = (
