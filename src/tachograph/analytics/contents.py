@@ -10,7 +10,7 @@ from uuid import UUID
 import polars as pl
 
 from tachograph.analytics.lazy_frames import Wanted, lazy_frame
-from tachograph.analytics.periods import When, instant
+from tachograph.analytics.periods import When, bounds
 from tachograph.analytics.sources import Source, database
 from tachograph.core.units import microseconds
 from tachograph.store.contents import select_contents
@@ -40,10 +40,8 @@ def scan_content(
     Nothing is read before it is collected. `request` and `answer` are JSON; `redacted` is a JSON
     object that says what was left out, and how often. Join it to calls by `id`.
     """
-    now = datetime.now(UTC)
-    since_us, until_us = (
-        None if when is None else microseconds(instant(when, now=now)) for when in (since, until)
-    )
+    period = bounds(since, until, now=datetime.now(UTC))
+    since_us, until_us = (None if bound is None else microseconds(bound) for bound in period)
     return lazy_frame(_Scan(source, since_us, until_us), CONTENTS, name="contents")
 
 

@@ -8,7 +8,14 @@ import polars as pl
 
 from tachograph.analytics.gathering import exact_quantiles, gathered
 from tachograph.analytics.schema import generation_seconds
-from tachograph.analytics.summary import Frame, Key, expressions, ratio, same_kind
+from tachograph.analytics.summary import (
+    Frame,
+    Key,
+    expressions,
+    most_called_first,
+    ratio,
+    same_kind,
+)
 from tachograph.analytics.tallies import known_sums
 from tachograph.core.records import Outcome
 
@@ -64,13 +71,13 @@ def latency(
     def build(calls: pl.LazyFrame) -> pl.LazyFrame:
         rows = calls.filter(wanted).select(*chosen, *facts)
         measures = list(dict.fromkeys(measure for measure, _ in _QUANTILES.values()))
-        return (
+        groups = (
             gathered(rows, names, _SUMS, measures)
             .group_by(names)
             .agg(*known_sums(_SUMS), *exact_quantiles(_QUANTILES))
             .with_columns(output_tokens_per_second=pace, seconds_per_output_token=1 / pace)
             .select(*names, *_COLUMNS)
-            .sort("calls", *names, descending=[True, *(False for _ in names)], nulls_last=True)
         )
+        return most_called_first(groups, names)
 
     return same_kind(frame, build)

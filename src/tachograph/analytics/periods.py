@@ -16,10 +16,20 @@ def period(
     since: When | None, until: When | None, *, now: datetime
 ) -> tuple[datetime | None, datetime | None]:
     """[since, until) in UTC, None for no bound; ValueError where it ends before it begins."""
-    first, end = (None if when is None else instant(when, now=now) for when in (since, until))
+    first, end = bounds(since, until, now=now)
     if first is not None and end is not None and end < first:
         raise ValueError(f"until {end:%Y-%m-%d %H:%M} is before since {first:%Y-%m-%d %H:%M} (UTC)")
     return first, end
+
+
+def bounds(
+    since: When | None, until: When | None, *, now: datetime
+) -> tuple[datetime | None, datetime | None]:
+    """Both in UTC, whichever is first; None for no bound."""
+    return (
+        None if since is None else instant(since, now=now),
+        None if until is None else instant(until, now=now),
+    )
 
 
 def instant(when: When, *, now: datetime) -> datetime:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from tachograph.analytics.archived import Both
-from tachograph.analytics.periods import When, instant
+from tachograph.analytics.periods import When, bounds
 from tachograph.analytics.pushdown import pushed
 from tachograph.analytics.schema import (
     CALLS,
@@ -97,12 +97,7 @@ def scan_of(
 
 def sql_scan_of(source: Source, since: When | None, until: When | None) -> Scan:
     """A scan of the calls of a period that are in SQL."""
-    now = datetime.now(UTC)
-    return Scan(
-        source,
-        None if since is None else instant(since, now=now),
-        None if until is None else instant(until, now=now),
-    )
+    return Scan(source, *bounds(since, until, now=datetime.now(UTC)))
 
 
 def read(source: Source, statement: queries.Statement, names: list[str]) -> Iterator[pl.DataFrame]:

@@ -109,8 +109,13 @@ def _declared(name: str) -> pl.Expr | None:
     if kind is Kind.INSTANT:
         return column.cast(INSTANT)
     if kind is Kind.MONEY:
-        return (column.cast(pl.Decimal(38, 0)) * pl.lit(PICO)).alias(name)
+        return usd(name)
     return column.cast(_WORDS[name]) if name in _WORDS else None
+
+
+def usd(name: str) -> pl.Expr:
+    """A column of whole pico-dollars as money."""
+    return (pl.col(name).cast(pl.Decimal(38, 0)) * pl.lit(PICO)).alias(name)
 
 
 def tokens_per_second() -> pl.Expr:

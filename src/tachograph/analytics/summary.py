@@ -24,7 +24,7 @@ import polars.selectors as cs
 from tachograph.analytics import histogram
 from tachograph.analytics.gathering import exact_quantiles, gathered
 from tachograph.analytics.schema import generation_seconds
-from tachograph.analytics.tallies import COUNTED, MEASURES, known_sums, tallied
+from tachograph.analytics.tallies import COUNTED, MEASURES, SUMMED, known_sums, tallied
 from tachograph.analytics.tallies import known_sum as known_sum
 from tachograph.core.records import OUTCOMES
 
@@ -40,16 +40,7 @@ Key = pl.Expr | str
 TOKENS = ("input_tokens", "output_tokens", "cache_read_input_tokens", "reasoning_output_tokens")
 MONEY = ("billed_usd", "computed_usd", "spent_usd")
 _COUNTS = ("calls", *OUTCOMES, "calls_without_cost")
-ADDED = (
-    "calls",
-    "calls_without_cost",
-    *TOKENS,
-    *MONEY,
-    "generated_tokens",
-    "generation_seconds",
-)
-"""What is added up of calls, before they are told apart by outcome."""
-SUMS = (*OUTCOMES, *ADDED)
+SUMS = (*OUTCOMES, *SUMMED)
 _OUTCOME = "_outcome"
 
 _QUANTILES = {
@@ -114,12 +105,14 @@ def is_rollups(frame: pl.LazyFrame) -> bool:
 def by_volume(calls: pl.LazyFrame, keys: Sequence[pl.Expr], *columns: pl.Expr) -> pl.LazyFrame:
     """`calls` and these columns of each combination of the keys, the most called first."""
     names = [key.meta.output_name() for key in keys]
-    down = [True, *(False for _ in keys)]
-    return (
-        calls.group_by(*keys)
-        .agg(pl.len().cast(pl.Int64).alias("calls"), *columns)
-        .sort("calls", *names, descending=down, nulls_last=True)
-    )
+    groups = calls.group_by(*keys).agg(pl.len().cast(pl.Int64).alias("calls"), *columns)
+    return most_called_first(groups, names)
+
+
+def most_called_first(groups: pl.LazyFrame, names: Sequence[str]) -> pl.LazyFrame:
+    """The groups by their `calls`, and those of as many by these columns."""
+    down = [True, *(False for _ in names)]
+    return groups.sort("calls", *names, descending=down, nulls_last=True)
 
 
 def total(report: pl.DataFrame) -> dict[str, Any]:
@@ -154,12 +147,12 @@ def call_facts() -> list[pl.Expr]:
 
 
 def _gathered(facts: pl.LazyFrame, names: list[str]) -> pl.LazyFrame:
-    parts = gathered(facts, [*names, _OUTCOME], ADDED, MEASURES)
+    parts = gathered(facts, [*names, _OUTCOME], [*SUMMED], MEASURES)
     return parts.group_by(names).agg(*_sums(), *exact_quantiles(_QUANTILES))
 
 
 def _tallied(facts: pl.LazyFrame, names: list[str]) -> pl.LazyFrame:
-    rows = tallied(facts, [*names, _OUTCOME], ADDED).sort("_bucket")
+    rows = tallied(facts, [*names, _OUTCOME], [*SUMMED]).sort("_bucket")
     return rows.group_by(names, maintain_order=True).agg(*_sums(), *_histogram_quantiles())
 
 
@@ -174,7 +167,7 @@ def _of_rollups(rollups: pl.LazyFrame, keys: Sequence[pl.Expr], names: list[str]
             )
     sums = (
         rollups.filter(pl.col("measure").is_null())
-        .select(*keys, pl.col("outcome").alias(_OUTCOME), *ADDED)
+        .select(*keys, pl.col("outcome").alias(_OUTCOME), *SUMMED)
         .group_by(names)
         .agg(_sums())
     )
@@ -208,7 +201,7 @@ def _sums() -> list[pl.Expr]:
     """Of rows that each are of one outcome."""
     calls = pl.col("calls")
     by_outcome = [calls.filter(pl.col(_OUTCOME) == word).sum().alias(word) for word in OUTCOMES]
-    return [*known_sums(ADDED), *by_outcome]
+    return [*known_sums([*SUMMED]), *by_outcome]
 
 
 def _histogram_quantiles() -> list[pl.Expr]:

@@ -12,7 +12,22 @@ from collections.abc import Sequence
 import polars as pl
 
 from tachograph.analytics import histogram
+from tachograph.analytics.schema import MONEY
 
+SUMMED: dict[str, pl.DataType] = {
+    "calls": pl.Int64(),
+    "calls_without_cost": pl.Int64(),
+    "input_tokens": pl.Int64(),
+    "output_tokens": pl.Int64(),
+    "cache_read_input_tokens": pl.Int64(),
+    "reasoning_output_tokens": pl.Int64(),
+    "billed_usd": MONEY,
+    "computed_usd": MONEY,
+    "spent_usd": MONEY,
+    "generated_tokens": pl.Int64(),
+    "generation_seconds": pl.Float64(),
+}
+"""What is summed of calls, before they are told apart by outcome: columns of their facts."""
 MEASURES = ("latency", "first_token")
 """What there are histograms of: columns of the facts of a call."""
 MEASURE = pl.Categorical()

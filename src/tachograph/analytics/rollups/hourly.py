@@ -5,9 +5,9 @@ from __future__ import annotations
 import polars as pl
 
 from tachograph.analytics.rollups.reading import Asked, shaped
-from tachograph.analytics.rollups.schema import KEYS, ROLLUPS, SUMMED
+from tachograph.analytics.rollups.schema import KEYS, ROLLUPS
 from tachograph.analytics.summary import call_facts
-from tachograph.analytics.tallies import COUNTED, known_sums, tallies
+from tachograph.analytics.tallies import COUNTED, SUMMED, known_sums, tallies
 
 BATCH_ROWS = 100_000
 """Calls that are in memory at a time."""

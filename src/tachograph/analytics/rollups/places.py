@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from tachograph.analytics.periods import When, instant
+from tachograph.analytics.periods import When, bounds
 from tachograph.analytics.rollups.reading import Span, anded
 from tachograph.analytics.rollups.schema import WHOLE_DAY
 from tachograph.analytics.schema import INSTANT
@@ -37,8 +37,8 @@ class Period:
 
 def period_of(since: When | None, until: When | None, *, whole_days: bool) -> Period:
     """The period between two instants as people write them."""
-    now = datetime.now(UTC)
-    first, last = (None if w is None else microseconds(instant(w, now=now)) for w in (since, until))
+    period = bounds(since, until, now=datetime.now(UTC))
+    first, last = (None if bound is None else microseconds(bound) for bound in period)
     return Period(first, last, whole_days)
 
 

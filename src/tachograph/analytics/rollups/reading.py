@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from tachograph.analytics import histogram
-from tachograph.analytics.rollups.schema import KEYS, ROLLUPS, SUMMED, WHOLE_DAY
-from tachograph.analytics.tallies import MEASURE, MEASURES
-from tachograph.core.units import PICO
+from tachograph.analytics.rollups.schema import KEYS, ROLLUPS, WHOLE_DAY
+from tachograph.analytics.schema import usd
+from tachograph.analytics.tallies import MEASURE, MEASURES, SUMMED
 from tachograph.store import reading, rollups
 
 if TYPE_CHECKING:
@@ -143,5 +143,5 @@ def _stored(name: str) -> str:
 
 def _declared(name: str) -> pl.Expr:
     if name.endswith("_usd"):
-        return (pl.col(name).cast(pl.Decimal(38, 0)) * pl.lit(PICO)).alias(name)
+        return usd(name)
     return pl.col(name).cast(ROLLUPS[name])

@@ -9,8 +9,8 @@ from typing import Any
 import polars as pl
 
 from tachograph.analytics import histogram
-from tachograph.analytics.rollups.schema import KEYS, SUMMED
-from tachograph.analytics.tallies import MEASURES, known_sums
+from tachograph.analytics.rollups.schema import KEYS
+from tachograph.analytics.tallies import MEASURES, SUMMED, known_sums
 from tachograph.core.units import pico
 from tachograph.store import rollups
 

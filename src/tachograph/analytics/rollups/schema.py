@@ -4,23 +4,10 @@ from __future__ import annotations
 
 import polars as pl
 
-from tachograph.analytics.schema import INSTANT, MONEY
-from tachograph.analytics.tallies import MEASURE
+from tachograph.analytics.schema import INSTANT
+from tachograph.analytics.tallies import MEASURE, SUMMED
 
 KEYS = ("model", "provider", "outcome", "name")
-SUMMED: dict[str, pl.DataType] = {
-    "calls": pl.Int64(),
-    "calls_without_cost": pl.Int64(),
-    "input_tokens": pl.Int64(),
-    "output_tokens": pl.Int64(),
-    "cache_read_input_tokens": pl.Int64(),
-    "reasoning_output_tokens": pl.Int64(),
-    "billed_usd": MONEY,
-    "computed_usd": MONEY,
-    "spent_usd": MONEY,
-    "generated_tokens": pl.Int64(),
-    "generation_seconds": pl.Float64(),
-}
 ROLLUPS = pl.Schema(
     {
         "started_at": INSTANT,
